@@ -1,0 +1,1 @@
+//! Who may enter: the step, the line and its owner

@@ -1,0 +1,1 @@
+//! Holds, the committer and the reconciler

@@ -1,0 +1,197 @@
+//! The events of the ledger. One event is one compact JSON object with a version, readable in `holdfast log read` and any SQL or CQL shell.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Fingerprint, HoldId, ItemId, VisitorHash};
+use crate::lines::Lines;
+use crate::sale::SaleDoc;
+use crate::time::Millis;
+
+/// Version written into every event as `v`. A reader refuses a newer one instead of guessing.
+pub const EVENT_VERSION: u8 = 1;
+
+/// An event as it stands in a log: the version, then the event's own fields.
+#[derive(Serialize, Deserialize)]
+struct Versioned<E> {
+    v: u8,
+    #[serde(flatten)]
+    event: E,
+}
+
+/// An event that cannot be read. The log is damaged, or was written by a newer Holdfast.
+#[derive(Debug, thiserror::Error)]
+pub enum BadEvent {
+    /// The text is no event of this kind.
+    #[error("event is not readable")]
+    Unreadable(#[from] serde_json::Error),
+    /// Written by a newer version.
+    #[error("event has version {0}, this program reads up to {EVENT_VERSION}: run a newer holdfast")]
+    TooNew(u8),
+}
+
+/// Kinds of events that a log holds.
+pub trait Event: Serialize + for<'de> Deserialize<'de> {
+    /// The event as one line of JSON.
+    ///
+    /// # Errors
+    /// Only when a field cannot be written as JSON, which none of the types here do.
+    fn encode(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&Versioned { v: EVENT_VERSION, event: self })
+    }
+
+    /// Reads an event back.
+    ///
+    /// # Errors
+    /// [`BadEvent`] when the text is damaged or newer than this program.
+    fn decode(text: &str) -> Result<Self, BadEvent> {
+        #[derive(Deserialize)]
+        struct Version {
+            v: u8,
+        }
+        let Version { v } = serde_json::from_str(text)?;
+        if v > EVENT_VERSION {
+            return Err(BadEvent::TooNew(v));
+        }
+        Ok(serde_json::from_str(text)?)
+    }
+}
+
+impl Event for LaneEvent {}
+impl Event for LineEvent {}
+impl Event for SaleEvent {}
+
+/// What a lane's log holds (`lane/{sale}/{n}`). The first event of an id decides it for ever (R1).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "t", rename_all = "snake_case")]
+pub enum LaneEvent {
+    /// The booking exists: the only moment that counts.
+    Booked {
+        /// Hold and booking id.
+        id: HoldId,
+        /// Whose it is.
+        visitor: VisitorHash,
+        /// Units per item.
+        lines: Lines,
+        /// What the hold's request asked for.
+        fp: Fingerprint,
+        /// Number of the pass it was made with; absent where the sale has no waiting room.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pass: Option<u64>,
+        /// Committer's clock when it decided.
+        at: Millis,
+    },
+    /// The id is dead; its key is used up.
+    Refused {
+        /// Hold id.
+        id: HoldId,
+        /// Whose confirm it was.
+        visitor: VisitorHash,
+        /// Why.
+        why: RefuseReason,
+        /// Committer's clock when it decided.
+        at: Millis,
+    },
+    /// Follows `Booked`: the units are free again.
+    Cancelled {
+        /// Booking id.
+        id: HoldId,
+        /// Committer's clock when it decided.
+        at: Millis,
+    },
+    /// Units added to the lane, pulled from the sale's log.
+    Stock {
+        /// `sale/{sale}:seq` of the act; a known one is dropped.
+        from: String,
+        /// Units added per item.
+        lines: BTreeMap<ItemId, u64>,
+        /// Committer's clock when it decided.
+        at: Millis,
+    },
+}
+
+/// Why the committer refused a confirm.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefuseReason {
+    /// The hold was gone (expired, released or lost) before the confirm came.
+    Gone,
+    /// Not enough units are allocated: Redis had shown more than there are.
+    SoldOut,
+    /// The visitor would have more units than the sale allows.
+    Limit,
+}
+
+impl RefuseReason {
+    /// The name in metrics and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::SoldOut => "sold_out",
+            Self::Limit => "limit",
+        }
+    }
+}
+
+/// What a line's log holds (`line/{sale}`): one entry per step or group of claims, appended before anybody learns of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(tag = "t", rename = "line")]
+pub struct LineEvent {
+    /// Owner's clock, never earlier than the entry before. Passes granted here live from this moment.
+    pub at: Millis,
+    /// Numbers up to here may have been given out by this or an earlier owner.
+    pub numbers_to: u64,
+    /// Tickets up to here may enter. Never goes back (I6).
+    pub frontier: u64,
+    /// Numbers that got their pass with this entry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub granted: Vec<u64>,
+    /// Numbers whose pass ended (booked, left or expired) and freed its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<u64>,
+    /// Numbers (first, last) that nobody may hold: skipped by the frontier at no cost, no no-shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<(u64, u64)>,
+}
+
+/// Who did something to a sale, and why. Every act is recorded with it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Actor {
+    /// Operator key's name, or the program itself (`holdfast`).
+    pub by: String,
+    /// The operator's words; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
+
+/// What a sale's log holds (`sale/{sale}`): its definition and the operator's acts.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "t", rename_all = "snake_case")]
+pub struct SaleEvent {
+    /// When, by the clock of the process that took the act.
+    pub at: Millis,
+    /// Who and why.
+    #[serde(flatten)]
+    pub actor: Actor,
+    /// What.
+    pub act: Act,
+}
+
+/// One act on a sale.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Created or changed from a document. `stock` is what this adds to the sale, by item: the lanes pull it from here.
+    Define {
+        /// The whole document after the change.
+        doc: Box<SaleDoc>,
+        /// Units added per item against the document before.
+        stock: BTreeMap<ItemId, u64>,
+    },
+    /// Open now, whatever `opens_at` says.
+    Open,
+    /// Close now; final.
+    Close,
+}

@@ -1,0 +1,85 @@
+//! Every bound of the program in one place, with its unit and its reason (I9). Relations between them are checked when this file compiles.
+
+/// Bytes of a sale's or an item's name: a DNS label, so that it fits into hosts, keys and paths.
+pub const MAX_NAME_BYTES: usize = 63;
+/// Lanes of a sale: 10 bits of a hold's id.
+pub const MAX_LANES: u16 = 1024;
+/// Items of a sale: a lane's items are read and written by one script.
+pub const MAX_ITEMS: usize = 2_000;
+/// Units of one item: far beyond any sale, and sums of all items stay exact in Redis' doubles (2^53).
+pub const MAX_UNITS: u64 = 100_000_000;
+/// Units one line of a hold may ask for.
+pub const MAX_QUANTITY: u32 = 1_000;
+/// Lines of one hold: bounds the work of one request inside a script.
+pub const MAX_LINES: usize = 20;
+/// Bytes of an `Idempotency-Key`: a UUID with room to spare; longer ones are a mistake or an attack.
+pub const MAX_KEY_BYTES: usize = 128;
+
+/// Requests decided by one script call. Larger groups gain nothing and hold up everybody behind them.
+pub const MAX_GROUP: usize = 128;
+/// Calls of one kind under way per lane at once: enough to keep Redis busy while answers travel.
+pub const MAX_CALLS_IN_FLIGHT: usize = 4;
+/// Requests waiting for a lane's or a line's owner, beyond which new ones are answered 503.
+pub const MAX_OWNER_QUEUE: usize = 16_384;
+/// Undecided intents per lane, beyond which a confirm is answered 503 and changes nothing.
+pub const MAX_CONFIRMING: usize = 10_000;
+/// Holds a pass, or a visitor where there are no passes, may make: bounds the records one visitor can leave behind.
+pub const MAX_HOLDS_PER_PASS: u32 = 20;
+/// Confirms of holds that Redis does not know, per pass: each costs one event.
+pub const MAX_UNKNOWN_CONFIRMS_PER_PASS: u32 = 4;
+/// Overdue holds reaped by one script call.
+pub const MAX_REAP: usize = 64;
+/// Milliseconds a released hold is remembered after its deadline.
+pub const RELEASED_KEEP_MS: u64 = 3_600_000;
+/// Milliseconds decided records stay in Redis after a sale has closed; then the lane is unloaded and the fold answers.
+pub const DECIDED_KEEP_MS: u64 = 24 * 3_600_000;
+
+/// Events of one append. With about 150 bytes each a full group stays below [`MAX_APPEND_BYTES`].
+pub const MAX_APPEND_EVENTS: usize = 1_024;
+/// Bytes of one append: a good group is 64 to 128 KiB, the hard limits of the stores (a frame, half a commit log segment) are far above.
+pub const MAX_APPEND_BYTES: usize = 1 << 20;
+/// Rows of a ledger segment before it is sealed: keeps partitions of a CQL store small.
+pub const MAX_SEGMENT_ROWS: u64 = 50_000;
+/// Bytes of a ledger segment before it is sealed.
+pub const MAX_SEGMENT_BYTES: u64 = 32 << 20;
+/// Events read from the ledger by one call.
+pub const MAX_READ_EVENTS: usize = 10_000;
+/// Events applied to Redis by one settle call: bounds how long the script holds up Redis.
+pub const MAX_SETTLE_EVENTS: usize = 256;
+/// Records written by one chunk of a load.
+pub const MAX_LOAD_CHUNK: usize = 1_000;
+
+/// Milliseconds one Redis call may take before its outcome is unknown.
+pub const REDIS_CALL_MS: u64 = 500;
+/// Milliseconds to open one Redis connection.
+pub const REDIS_CONNECT_MS: u64 = 200;
+/// Milliseconds an append may take before its caller gives up waiting and looks again.
+pub const APPEND_MS: u64 = 5_000;
+/// Milliseconds between two looks of a lane's owner at Redis and the ledger.
+pub const HEARTBEAT_MS: u64 = 1_000;
+/// Milliseconds between two runs of a lane's ticker (overdue holds, forgotten intents).
+pub const REAP_EVERY_MS: u64 = 250;
+/// Milliseconds a confirm waits for the ledger before it is answered 202.
+pub const CONFIRM_PATIENCE_MS: u64 = 2_000;
+/// Milliseconds between two repetitions of a confirm that was answered 202, and how long they go on.
+pub const CONFIRM_REPEAT_MS: u64 = 1_000;
+/// See [`CONFIRM_REPEAT_MS`].
+pub const CONFIRM_REPEAT_FOR_MS: u64 = 60_000;
+
+/// Numbers that the owner of a line takes from the log at once.
+pub const NUMBER_BLOCK: u64 = 10_000;
+/// Milliseconds between two steps of admission.
+pub const STEP_MS: u64 = 100;
+/// Milliseconds after its expiry that a pass frees its place: a bound for the skew between clocks.
+pub const PASS_SKEW_MS: u64 = 1_000;
+
+const _: () = assert!(MAX_GROUP * MAX_CALLS_IN_FLIGHT <= MAX_OWNER_QUEUE, "a full set of calls must fit the queue");
+const _: () = assert!(MAX_APPEND_BYTES as u64 * 4 <= MAX_SEGMENT_BYTES, "a segment holds several appends");
+const _: () = assert!(MAX_UNITS * MAX_ITEMS as u64 * 2 < 1 << 53, "all units of a sale are exact in a double");
+const _: () = assert!(MAX_APPEND_EVENTS <= MAX_READ_EVENTS, "one append can be read by one call");
+const _: () = assert!(MAX_CONFIRMING * 2 <= MAX_OWNER_QUEUE * 2, "undecided intents fit the owner's memory");
+const _: () = assert!(
+    REDIS_CONNECT_MS < REDIS_CALL_MS && REDIS_CALL_MS < CONFIRM_PATIENCE_MS,
+    "an answer is given after its calls have ended"
+);
+const _: () = assert!(MAX_LANES.is_power_of_two() && MAX_LANES <= 1 << 10, "a lane fits the 10 bits of a hold's id");

@@ -1,0 +1,1 @@
+//! HTTP: server, routes, handlers and tokens at the edge

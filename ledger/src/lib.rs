@@ -1,0 +1,1 @@
+//! Fenced logs: the interface and its stores

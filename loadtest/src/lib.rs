@@ -1,0 +1,1 @@
+//! The load harness: journeys over HTTP, a history and an oracle

@@ -1,0 +1,1 @@
+//! Redis: scripts, keys, and one typed call per script
