@@ -73,6 +73,41 @@ pub const STEP_MS: u64 = 100;
 /// Milliseconds after its expiry that a pass frees its place: a bound for the skew between clocks.
 pub const PASS_SKEW_MS: u64 = 1_000;
 
+/// HTTP connections of one process by default: each costs a file descriptor and, once it spoke, about 10 KiB.
+pub const HTTP_CONNECTIONS: usize = 20_000;
+/// HTTP requests answered with the help of an owner at once, beyond which even confirms are refused. Lower classes stop earlier.
+pub const HTTP_IN_FLIGHT: usize = 16_384;
+/// Bytes of a request's line and headers together.
+pub const HTTP_HEAD_BYTES: usize = 16 << 10;
+/// Bytes of a visitor's request body: twenty lines of a hold need about 2 KiB.
+pub const HTTP_BODY_BYTES: usize = 16 << 10;
+/// Bytes of an operator's request body: a sale document of [`MAX_ITEMS`] items.
+pub const HTTP_ADMIN_BODY_BYTES: usize = 1 << 20;
+/// Bytes of an unread body thrown away after an early answer, so that the client gets to read the answer.
+pub const HTTP_LINGER_BYTES: usize = 2 << 20;
+/// Milliseconds from accepting a connection to its first byte.
+pub const HTTP_FIRST_BYTE_MS: u64 = 10_000;
+/// Milliseconds from a request's first byte to the end of its headers.
+pub const HTTP_HEAD_MS: u64 = 10_000;
+/// Milliseconds from a request's headers to the end of its body.
+pub const HTTP_BODY_MS: u64 = 10_000;
+/// Milliseconds a connection may rest between two requests: longer than the usual 60 s of proxies, so that they close first.
+pub const HTTP_IDLE_MS: u64 = 75_000;
+/// Milliseconds a client may take to accept the next bytes of an answer.
+pub const HTTP_WRITE_MS: u64 = 20_000;
+/// Milliseconds that requests under way get to finish when the program stops.
+pub const HTTP_DRAIN_MS: u64 = 10_000;
+/// Anonymous visitors made per client address and minute by default. Whole schools and offices share one.
+pub const VISITORS_PER_MINUTE: u32 = 600;
+/// Client addresses whose use is remembered; with more, the longest unused one is forgotten.
+pub const MAX_REMEMBERED_ADDRESSES: usize = 65_536;
+/// Milliseconds an anonymous visitor's token is good for: 30 days.
+pub const VISITOR_TTL_MS: u64 = 30 * 24 * 3_600_000;
+/// Milliseconds a ticket is good for where the sale does not say when it closes: 7 days.
+pub const TICKET_TTL_MS: u64 = 7 * 24 * 3_600_000;
+/// Milliseconds after which a 202 should be asked about again.
+pub const POLL_CONFIRM_MS: u64 = 1_000;
+
 const _: () = assert!(MAX_GROUP * MAX_CALLS_IN_FLIGHT <= MAX_OWNER_QUEUE, "a full set of calls must fit the queue");
 const _: () = assert!(MAX_APPEND_BYTES as u64 * 4 <= MAX_SEGMENT_BYTES, "a segment holds several appends");
 const _: () = assert!(MAX_UNITS * MAX_ITEMS as u64 * 2 < 1 << 53, "all units of a sale are exact in a double");
@@ -83,3 +118,6 @@ const _: () = assert!(
     "an answer is given after its calls have ended"
 );
 const _: () = assert!(MAX_LANES.is_power_of_two() && MAX_LANES <= 1 << 10, "a lane fits the 10 bits of a hold's id");
+const _: () = assert!(HTTP_IN_FLIGHT <= MAX_OWNER_QUEUE, "what ingress lets in fits the owners' queues");
+const _: () = assert!(HTTP_HEAD_BYTES >= 8_192, "hyper's smallest buffer");
+const _: () = assert!(CONFIRM_PATIENCE_MS < HTTP_DRAIN_MS, "a confirm under way ends before the drain does");
