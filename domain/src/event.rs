@@ -168,7 +168,7 @@ pub struct Actor {
 
 /// What a sale's log holds (`sale/{sale}`): its definition and the operator's acts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "t", rename_all = "snake_case")]
+#[serde(tag = "t", rename = "sale")]
 pub struct SaleEvent {
     /// When, by the clock of the process that took the act.
     pub at: Millis,

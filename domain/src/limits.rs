@@ -14,6 +14,24 @@ pub const MAX_QUANTITY: u32 = 1_000;
 pub const MAX_LINES: usize = 20;
 /// Bytes of an `Idempotency-Key`: a UUID with room to spare; longer ones are a mistake or an attack.
 pub const MAX_KEY_BYTES: usize = 128;
+/// Characters of a title.
+pub const MAX_TITLE_CHARS: usize = 120;
+/// Bytes of a sale document, as text and as it stands in the sale's log: the event that defines it has to fit one append.
+pub const MAX_SALE_DOC_BYTES: usize = 800 << 10;
+/// Mistakes reported at once: enough to mend a document, and a bound for a hostile one.
+pub const MAX_MISTAKES: usize = 100;
+/// Characters of a wrong value that are shown.
+pub const MAX_MISTAKE_VALUE_CHARS: usize = 60;
+/// Passes per minute of one sale: a hundred thousand a second is beyond any lane.
+pub const MAX_PACE_PER_MINUTE: u32 = 6_000_000;
+/// Passes alive at once in one sale: the line's owner keeps each in memory.
+pub const MAX_ACTIVE_PASSES: u32 = 1_000_000;
+/// Units one visitor may be allowed in a sale.
+pub const MAX_UNITS_PER_VISITOR: u32 = 1_000_000;
+/// Milliseconds a hold, a pass or a turn lives at least: below it nobody could use it.
+pub const MIN_TTL_MS: u64 = 100;
+/// Milliseconds a hold, a pass or a turn lives at most.
+pub const MAX_TTL_MS: u64 = 24 * 3_600_000;
 
 /// Requests decided by one script call. Larger groups gain nothing and hold up everybody behind them.
 pub const MAX_GROUP: usize = 128;
@@ -111,6 +129,10 @@ pub const POLL_CONFIRM_MS: u64 = 1_000;
 const _: () = assert!(MAX_GROUP * MAX_CALLS_IN_FLIGHT <= MAX_OWNER_QUEUE, "a full set of calls must fit the queue");
 const _: () = assert!(MAX_APPEND_BYTES as u64 * 4 <= MAX_SEGMENT_BYTES, "a segment holds several appends");
 const _: () = assert!(MAX_UNITS * MAX_ITEMS as u64 * 2 < 1 << 53, "all units of a sale are exact in a double");
+const _: () = assert!(
+    MAX_SALE_DOC_BYTES + MAX_ITEMS * (MAX_NAME_BYTES + 16) + 4096 <= MAX_APPEND_BYTES,
+    "a sale's definition, with the stock it adds, fits one append"
+);
 const _: () = assert!(MAX_APPEND_EVENTS <= MAX_READ_EVENTS, "one append can be read by one call");
 const _: () = assert!(MAX_CONFIRMING * 2 <= MAX_OWNER_QUEUE * 2, "undecided intents fit the owner's memory");
 const _: () = assert!(

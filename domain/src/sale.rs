@@ -1,14 +1,23 @@
-//! The sale document.
+//! A sale: its document, how it may change, and what its log makes of it.
+
+mod change;
+mod fold;
+mod read;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ItemId, SaleId};
+use crate::lines::Lines;
 use crate::money::Money;
 use crate::time::Millis;
 
-/// One sale as its operator describes it. Stored as JSON in the sale's log, read from TOML or JSON by [`SaleDoc::from_toml`] and [`SaleDoc::from_json`].
+pub use fold::{BadFold, Phase, SaleFold, StockAct};
+
+/// One sale as its operator describes it. Operators write and see it in the outer form ([`SaleDoc::from_toml`],
+/// [`SaleDoc::from_json`], [`SaleDoc::to_json`]), which checks every range. Serde's form is the log's: it is read back as
+/// it was written, so that a limit tightened later never makes an old log unreadable.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SaleDoc {
     /// The sale's id.
@@ -88,4 +97,42 @@ impl SaleDoc {
     pub fn units(&self) -> BTreeMap<ItemId, u64> {
         self.items.iter().map(|item| (item.id.clone(), item.units)).collect()
     }
+
+    /// The item of this id.
+    #[must_use]
+    pub fn item(&self, id: &ItemId) -> Option<&Item> {
+        self.items.iter().find(|item| item.id == *id)
+    }
+
+    /// The waiting room, where there is one.
+    #[must_use]
+    pub const fn room(&self) -> Option<&Room> {
+        match &self.admission {
+            Admission::None => None,
+            Admission::Room(room) => Some(room),
+        }
+    }
+
+    /// What these lines cost; `None` when an item is unknown or the sum does not fit, `Some(None)` when nothing is owed.
+    #[must_use]
+    pub fn price(&self, lines: &Lines) -> Option<Option<Money>> {
+        let mut sum: Option<Money> = None;
+        for (id, units) in lines.iter() {
+            if let Some(price) = self.item(id)?.price {
+                let line = price.checked_mul(u64::from(units))?;
+                sum = Some(match sum {
+                    Some(before) => before.checked_add(line)?,
+                    None => line,
+                });
+            }
+        }
+        Some(sum)
+    }
+}
+
+/// The units of one lane when `units` are dealt evenly to `lanes`: the first lanes take what is left over.
+#[must_use]
+pub const fn lane_share(units: u64, lane: u16, lanes: u16) -> u64 {
+    let lanes = if lanes == 0 { 1 } else { lanes as u64 };
+    units / lanes + if (lane as u64) < units % lanes { 1 } else { 0 }
 }

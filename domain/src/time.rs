@@ -50,6 +50,24 @@ impl fmt::Display for Millis {
     }
 }
 
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+/// Reads a duration of one whole number and one unit (`500ms`, `60s`, `5m`, `1h`, `2d`) as milliseconds.
+#[must_use]
+pub fn parse_duration_ms(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let (digits, unit) = text.split_at(split);
+    let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    digits.parse::<u64>().ok()?.checked_mul(*scale)
+}
+
+/// Writes milliseconds in the largest unit that keeps it whole: the inverse of [`parse_duration_ms`].
+#[must_use]
+pub fn duration_text(ms: u64) -> String {
+    let whole = UNITS.iter().find(|(_, scale)| ms > 0 && ms.is_multiple_of(*scale));
+    whole.map_or_else(|| "0ms".to_owned(), |(name, scale)| format!("{}{name}", ms / scale))
+}
+
 /// The text is no RFC 3339 time between 1970 and 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an RFC 3339 time with offset, such as 2027-06-01T10:00:00+09:00")]

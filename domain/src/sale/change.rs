@@ -1,0 +1,80 @@
+//! How a sale's document may change.
+
+use std::collections::BTreeMap;
+
+use super::{Admission, SaleDoc};
+use crate::id::ItemId;
+use crate::table::Mistake;
+
+impl SaleDoc {
+    /// The stock that creating this sale adds, by item.
+    #[must_use]
+    pub fn initial_stock(&self) -> BTreeMap<ItemId, u64> {
+        self.units()
+    }
+
+    /// Checks that this document may become `new`; returns the units that adds, by item, without the items that stay.
+    ///
+    /// # Errors
+    /// Everything the new document may not change: the id, lanes, whether there is a waiting room, the currency;
+    /// items may come but not go, and units only grow (taking units away needs the lanes' consent and is no change of the document).
+    pub fn change(&self, new: &Self) -> Result<BTreeMap<ItemId, u64>, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        if new.id != self.id {
+            mistakes.push(Mistake::new("id", &new.id, format!("must stay {}", self.id)));
+        }
+        if new.lanes != self.lanes {
+            mistakes.push(Mistake::new(
+                "lanes",
+                new.lanes,
+                format!("must stay {} for the life of the sale", self.lanes),
+            ));
+        }
+        match (&self.admission, &new.admission) {
+            (Admission::None, Admission::None) | (Admission::Room(_), Admission::Room(_)) => {}
+            (Admission::None, Admission::Room(_)) => {
+                mistakes.push(Mistake::new(
+                    "admission",
+                    "a waiting room",
+                    "must stay \"none\" for the life of the sale",
+                ));
+            }
+            (Admission::Room(_), Admission::None) => {
+                mistakes.push(Mistake::new("admission", "none", "must stay a waiting room for the life of the sale"));
+            }
+        }
+        let currency = |doc: &Self| doc.items.iter().find_map(|item| item.price).map(|price| price.currency);
+        if let (Some(old), Some(now)) = (currency(self), currency(new))
+            && old != now
+        {
+            mistakes.push(Mistake::new("items", now, format!("prices must stay in {old}")));
+        }
+        let stock = self.added(new, &mut mistakes);
+        if mistakes.is_empty() { Ok(stock) } else { Err(mistakes) }
+    }
+
+    fn added(&self, new: &Self, mistakes: &mut Vec<Mistake>) -> BTreeMap<ItemId, u64> {
+        let old = self.units();
+        let mut stock = BTreeMap::new();
+        for (n, item) in new.items.iter().enumerate() {
+            let before = old.get(&item.id).copied().unwrap_or(0);
+            match item.units.checked_sub(before) {
+                Some(0) => {}
+                Some(more) => drop(stock.insert(item.id.clone(), more)),
+                None => mistakes.push(Mistake::new(
+                    format!("items[{n}].units"),
+                    item.units,
+                    format!("must be at least {before}: units of {} only grow here", item.id),
+                )),
+            }
+        }
+        for id in old.keys().filter(|id| new.item(id).is_none()) {
+            mistakes.push(Mistake::new(
+                "items",
+                "",
+                format!("{id} is missing: an item stays for the life of the sale"),
+            ));
+        }
+        stock
+    }
+}

@@ -1,0 +1,216 @@
+//! The outer form of a sale document: TOML or JSON in, JSON out.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::{Admission, HoldTimes, Item, Room, SaleDoc};
+use crate::id::{ItemId, SaleId};
+use crate::limits::{
+    MAX_ACTIVE_PASSES, MAX_ITEMS, MAX_LANES, MAX_PACE_PER_MINUTE, MAX_SALE_DOC_BYTES, MAX_TITLE_CHARS, MAX_TTL_MS,
+    MAX_UNITS, MAX_UNITS_PER_VISITOR, MIN_TTL_MS,
+};
+use crate::money::{Currency, Money};
+use crate::table::{Mistake, Reader, parse_json, parse_toml};
+use crate::time::duration_text;
+
+const PASS_TTL_MS: u64 = 5 * 60_000;
+const CLAIM_GRACE_MS: u64 = 60_000;
+const HOLD_TTL_MS: u64 = 5 * 60_000;
+const PAYING_TTL_MS: u64 = 10 * 60_000;
+
+impl SaleDoc {
+    /// Reads a document of TOML.
+    ///
+    /// # Errors
+    /// All mistakes together, each with key, value and what would be right.
+    pub fn from_toml(text: &str) -> Result<Self, Vec<Mistake>> {
+        Self::from_table(text.len(), parse_toml(text))
+    }
+
+    /// Reads a document of JSON, the same keys as in TOML.
+    ///
+    /// # Errors
+    /// All mistakes together, each with key, value and what would be right.
+    pub fn from_json(text: &str) -> Result<Self, Vec<Mistake>> {
+        Self::from_table(text.len(), parse_json(text))
+    }
+
+    /// The document as JSON: [`SaleDoc::from_json`] reads it back as an equal one.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        self.to_value().to_string()
+    }
+
+    /// Like [`SaleDoc::to_json`], to be put into a larger answer.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let mut doc = Map::new();
+        doc.insert("id".to_owned(), json!(self.id));
+        put(&mut doc, "title", self.title.as_ref().map(|title| json!(title)));
+        put(&mut doc, "opens_at", self.opens_at.map(|at| json!(at.to_string())));
+        put(&mut doc, "closes_at", self.closes_at.map(|at| json!(at.to_string())));
+        let admission = match &self.admission {
+            Admission::None => json!("none"),
+            Admission::Room(room) => json!({
+                "pace_per_minute": room.pace_per_minute,
+                "active_passes": room.active_passes,
+                "pass_ttl": duration_text(room.pass_ttl_ms),
+                "claim_grace": duration_text(room.claim_grace_ms),
+            }),
+        };
+        doc.insert("admission".to_owned(), admission);
+        let hold =
+            json!({ "ttl": duration_text(self.hold.ttl_ms), "paying_ttl": duration_text(self.hold.paying_ttl_ms) });
+        doc.insert("hold".to_owned(), hold);
+        put(&mut doc, "limits", self.units_per_visitor.map(|units| json!({ "units_per_visitor": units })));
+        doc.insert("lanes".to_owned(), json!(self.lanes));
+        doc.insert("items".to_owned(), self.items.iter().map(item_value).collect());
+        Value::Object(doc)
+    }
+
+    fn from_table(bytes: usize, table: Result<toml::Table, Mistake>) -> Result<Self, Vec<Mistake>> {
+        if bytes > MAX_SALE_DOC_BYTES {
+            return Err(vec![too_large(bytes)]);
+        }
+        let table = table.map_err(|mistake| vec![mistake])?;
+        let mut mistakes = Vec::new();
+        let mut reader = Reader::new(&table, &mut mistakes);
+        let doc = read_doc(&mut reader);
+        reader.finish();
+        match doc {
+            Some(doc) if mistakes.is_empty() => {
+                let stored = serde_json::to_string(&doc).map_or(usize::MAX, |text| text.len());
+                if stored > MAX_SALE_DOC_BYTES { Err(vec![too_large(stored)]) } else { Ok(doc) }
+            }
+            // A document that does not come about has a mistake; this one is for a defect here.
+            _ if mistakes.is_empty() => Err(vec![Mistake::new("", "", "the document cannot be read")]),
+            _ => Err(mistakes),
+        }
+    }
+}
+
+fn put(doc: &mut Map<String, Value>, key: &str, value: Option<Value>) {
+    if let Some(value) = value {
+        doc.insert(key.to_owned(), value);
+    }
+}
+
+fn item_value(item: &Item) -> Value {
+    let mut value = Map::new();
+    value.insert("id".to_owned(), json!(item.id));
+    put(&mut value, "title", item.title.as_ref().map(|title| json!(title)));
+    value.insert("units".to_owned(), json!(item.units));
+    put(&mut value, "price", item.price.map(|price| json!(price)));
+    Value::Object(value)
+}
+
+fn too_large(bytes: usize) -> Mistake {
+    Mistake::new("", format!("{bytes} bytes"), format!("must be at most {MAX_SALE_DOC_BYTES} bytes"))
+}
+
+fn read_doc(t: &mut Reader<'_>) -> Option<SaleDoc> {
+    let id: Option<SaleId> = t.parsed("id");
+    let id = t.need("id", id);
+    let title = t.text("title", MAX_TITLE_CHARS);
+    let (opens_at, closes_at) = (t.time("opens_at"), t.time("closes_at"));
+    if let (Some(opens), Some(closes)) = (opens_at, closes_at)
+        && closes <= opens
+    {
+        t.wrong("closes_at", closes, format!("must be later than opens_at ({opens})"));
+    }
+    let admission = read_admission(t);
+    let hold = if t.has("hold") {
+        t.table("hold", |t| {
+            let ttl_ms = t.duration_ms("ttl", MIN_TTL_MS..=MAX_TTL_MS).unwrap_or(HOLD_TTL_MS);
+            let paying_ttl_ms = t.duration_ms("paying_ttl", MIN_TTL_MS..=MAX_TTL_MS).unwrap_or(PAYING_TTL_MS);
+            Some(HoldTimes { ttl_ms, paying_ttl_ms })
+        })
+    } else {
+        Some(HoldTimes { ttl_ms: HOLD_TTL_MS, paying_ttl_ms: PAYING_TTL_MS })
+    };
+    let units_per_visitor = t.table("limits", |t| t.number_u32("units_per_visitor", 1..=MAX_UNITS_PER_VISITOR));
+    let lanes = t.number_u16("lanes", 1..=MAX_LANES).unwrap_or(1);
+    let items = read_items(t);
+    Some(SaleDoc {
+        id: id?,
+        title,
+        opens_at,
+        closes_at,
+        admission: admission?,
+        hold: hold?,
+        units_per_visitor,
+        lanes,
+        items: items?,
+    })
+}
+
+fn read_admission(t: &mut Reader<'_>) -> Option<Admission> {
+    let value = t.take("admission");
+    t.need("admission", value)?;
+    match value {
+        Some(toml::Value::String(text)) if text == "none" => Some(Admission::None),
+        Some(toml::Value::Table(_)) => t.table("admission", read_room).map(Admission::Room),
+        Some(other) => {
+            t.wrong("admission", other, "must be \"none\" or a table with pace_per_minute and active_passes");
+            None
+        }
+        None => None,
+    }
+}
+
+fn read_room(t: &mut Reader<'_>) -> Option<Room> {
+    let pace = t.number_u32("pace_per_minute", 1..=MAX_PACE_PER_MINUTE);
+    let pace = t.need("pace_per_minute", pace);
+    let active = t.number_u32("active_passes", 1..=MAX_ACTIVE_PASSES);
+    let active = t.need("active_passes", active);
+    let pass_ttl_ms = t.duration_ms("pass_ttl", MIN_TTL_MS..=MAX_TTL_MS).unwrap_or(PASS_TTL_MS);
+    let claim_grace_ms = t.duration_ms("claim_grace", MIN_TTL_MS..=MAX_TTL_MS).unwrap_or(CLAIM_GRACE_MS);
+    Some(Room { pace_per_minute: pace?, active_passes: active?, pass_ttl_ms, claim_grace_ms })
+}
+
+fn read_items(t: &mut Reader<'_>) -> Option<Vec<Item>> {
+    let mut seen = BTreeSet::new();
+    let mut currency: Option<Currency> = None;
+    let items = t.tables("items", MAX_ITEMS, |t| {
+        let id: Option<ItemId> = t.parsed("id");
+        let id = t.need("id", id);
+        if let Some(id) = &id {
+            if !seen.insert(id.clone()) {
+                t.wrong("id", id, "must be the only item of this id");
+            }
+        }
+        let title = t.text("title", MAX_TITLE_CHARS);
+        let units = t.number("units", 1..=MAX_UNITS);
+        let units = t.need("units", units);
+        let price = read_price(t, &mut currency);
+        Some(Item { id: id?, title, units: units?, price })
+    });
+    t.need("items", items)
+}
+
+/// One currency per sale, so that a hold of several lines has one sum.
+fn read_price(t: &mut Reader<'_>, first: &mut Option<Currency>) -> Option<Money> {
+    t.table("price", |t| {
+        let code = t.text("currency", 3);
+        let code = t.need("currency", code);
+        let amount = t.text("amount", 24);
+        let amount = t.need("amount", amount);
+        let (code, amount) = (code?, amount?);
+        let currency = Currency::parse(&code).map_err(|error| t.wrong("currency", &code, error.0)).ok()?;
+        if *first.get_or_insert(currency) != currency {
+            t.wrong("currency", currency, "must be the same for all items of a sale");
+        }
+        match Money::parse(&amount, currency) {
+            Ok(price) if price.minor >= 0 => Some(price),
+            Ok(_) => {
+                t.wrong("amount", &amount, "must not be negative");
+                None
+            }
+            Err(error) => {
+                t.wrong("amount", &amount, error.0);
+                None
+            }
+        }
+    })
+}
