@@ -1,0 +1,108 @@
+//! The handle that everybody else uses.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use domain::LogId;
+
+use crate::{Append, Entry, Error, Head, Store, Writer};
+
+/// A store, shared. Cheap to clone; every call may be made from any thread. The promises are those of [`Store`].
+#[derive(Clone)]
+pub struct Ledger(Arc<dyn Store>);
+
+impl Ledger {
+    /// Over any store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self(store)
+    }
+
+    /// Opens or creates the embedded store in this file. Blocks for the file's checks; call it at start-up.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file or its folder, each its own variant.
+    pub fn sqlite(path: &Path) -> Result<Self, Error> {
+        let _ = path;
+        Err(Error::unavailable("the embedded store is not built yet"))
+    }
+
+    /// The store behind the handle, to wrap it.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0)
+    }
+
+    /// See [`Store::claim`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn claim(&self, log: &LogId, owner: &str) -> Result<Writer, Error> {
+        self.0.claim(log, owner).await
+    }
+
+    /// See [`Store::append`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn append(&self, writer: &Writer, events: &[String]) -> Result<Append, Error> {
+        self.0.append(writer, events).await
+    }
+
+    /// See [`Store::read`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn read(&self, log: &LogId, after: u64, most: usize) -> Result<Vec<Entry>, Error> {
+        self.0.read(log, after, most).await
+    }
+
+    /// Reads everything above `after`, page by page, and hands each entry to `visit`. Answers the number of the last one (`after` when there
+    /// was none). What is appended meanwhile is read as well.
+    ///
+    /// # Errors
+    /// As [`Store::read`]; entries handed out before stay handed out.
+    pub async fn read_all(&self, log: &LogId, after: u64, mut visit: impl FnMut(Entry) + Send) -> Result<u64, Error> {
+        let mut last = after;
+        loop {
+            let page = self.read(log, last, domain::limits::MAX_READ_EVENTS).await?;
+            if page.is_empty() {
+                return Ok(last);
+            }
+            for entry in page {
+                last = entry.seq;
+                visit(entry);
+            }
+        }
+    }
+
+    /// See [`Store::head`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn head(&self, log: &LogId) -> Result<Head, Error> {
+        self.0.head(log).await
+    }
+
+    /// See [`Store::list`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<LogId>, Error> {
+        self.0.list(prefix).await
+    }
+
+    /// See [`Store::check`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(&self) -> Result<(), Error> {
+        self.0.check()
+    }
+
+    /// See [`Store::bytes`].
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
+        self.0.bytes()
+    }
+}
