@@ -118,7 +118,7 @@ impl VisitorHash {
     #[must_use]
     pub fn lane(&self, lanes: u16) -> u16 {
         let [a, b, c, d, ..] = self.0;
-        let lane = u64::from(u32::from_be_bytes([a, b, c, d])) * u64::from(lanes.max(1)) >> 32;
+        let lane = (u64::from(u32::from_be_bytes([a, b, c, d])) * u64::from(lanes.max(1))) >> 32;
         u16::try_from(lane).unwrap_or(0)
     }
 }
@@ -245,6 +245,16 @@ impl HoldId {
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
+
+    /// Reads the 16 bytes back.
+    ///
+    /// # Errors
+    /// Bytes that are no UUIDv8.
+    pub fn from_bytes(bytes: [u8; 16]) -> Result<Self, BadId> {
+        let id = Uuid::from_bytes(bytes);
+        let valid = id.get_version_num() == 8 && id.get_variant() == uuid::Variant::RFC4122;
+        if valid { Ok(Self(id)) } else { Err(BadId("16 bytes of a UUIDv8")) }
+    }
 }
 
 /// 24 bits of SHA-256 over the sale's id. `sale apply` refuses a sale whose tag another one has.
@@ -279,8 +289,7 @@ impl FromStr for HoldId {
             return Err(bad);
         }
         let id = Uuid::try_parse(text).map_err(|_| bad.clone())?;
-        let valid = id.get_version_num() == 8 && id.get_variant() == uuid::Variant::RFC4122;
-        if valid { Ok(Self(id)) } else { Err(bad) }
+        Self::from_bytes(id.into_bytes()).map_err(|_| bad)
     }
 }
 
