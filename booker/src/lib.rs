@@ -1,1 +1,17 @@
-//! Holds, the committer and the reconciler
+//! Holds, the committer and the reconciler.
+//!
+//! A lane has one owner ([`LaneOwner`]): it runs the lane's scripts, decides what is booked, appends it to the lane's log and
+//! tells Redis. Everybody else talks to it through [`Lane`]. What is decided is decided by pure functions: [`decide`] over
+//! [`fold::LaneFold`], and the committer's state machine, which is also what the model checker runs.
+
+pub mod answer;
+pub mod decide;
+pub mod fold;
+mod lane;
+pub mod stock;
+
+pub use answer::{
+    Booking, CancelAnswer, ConfirmAnswer, HoldAnswer, HoldRequest, HoldView, LaneError, LaneStatus, LookAnswer,
+    PassRef, ReleaseAnswer,
+};
+pub use lane::{Lane, LaneConfig};

@@ -1,0 +1,229 @@
+//! The handle of a lane: what everybody but its owner holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{HoldId, LogId, SaleDoc, SaleId, VisitorHash, id::sale_tag};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::answer::{
+    Booking, CancelAnswer, ConfirmAnswer, HoldAnswer, HoldRequest, LaneError, LaneStatus, LookAnswer, ReleaseAnswer,
+};
+
+/// Which lane, and how it is run.
+#[derive(Clone)]
+pub struct LaneConfig {
+    /// The sale.
+    pub sale: SaleId,
+    /// Number of the lane, from 0.
+    pub lane: u16,
+    /// The sale's document as it is now: limits, hold times, lanes. A change is also the hint that stock may have come.
+    pub doc: watch::Receiver<Arc<SaleDoc>>,
+    /// Who claims the log: the process and its address.
+    pub owner: String,
+}
+
+/// Where an answer goes. Dropped by a caller who stopped waiting.
+pub(crate) type Reply<T> = oneshot::Sender<T>;
+
+/// A request on its way to the owner.
+pub(crate) enum Command {
+    /// See [`Lane::hold`].
+    Hold(HoldRequest, Reply<Result<HoldAnswer, LaneError>>),
+    /// See [`Lane::confirm`].
+    Confirm(Confirm, Reply<Result<ConfirmAnswer, LaneError>>),
+    /// See [`Lane::cancel`].
+    Cancel(HoldId, VisitorHash, Reply<Result<CancelAnswer, LaneError>>),
+    /// See [`Lane::release`].
+    Release(HoldId, VisitorHash, Reply<Result<ReleaseAnswer, LaneError>>),
+    /// See [`Lane::look`].
+    Look(HoldId, VisitorHash, Reply<Result<LookAnswer, LaneError>>),
+    /// See [`Lane::bookings`].
+    Bookings(VisitorHash, Reply<Result<Vec<Booking>, LaneError>>),
+    /// See [`Lane::booking`].
+    Booking(HoldId, VisitorHash, Reply<Result<Option<Booking>, LaneError>>),
+    /// See [`Lane::leave`].
+    Leave(VisitorHash, u64, Reply<Result<(), LaneError>>),
+}
+
+/// A confirm as it was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Confirm {
+    pub(crate) id: HoldId,
+    pub(crate) visitor: VisitorHash,
+    pub(crate) pass: Option<u64>,
+}
+
+/// A lane of a sale. Cheap to clone, usable from every thread; all work is done by its owner ([`crate::LaneOwner`]).
+#[derive(Clone)]
+pub struct Lane {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<LaneStatus>,
+}
+
+struct Shared {
+    sale: SaleId,
+    sale_tag: u32,
+    lane: u16,
+    log: LogId,
+}
+
+impl Lane {
+    pub(crate) fn new(
+        sale: SaleId,
+        lane: u16,
+        commands: mpsc::Sender<Command>,
+        status: watch::Receiver<LaneStatus>,
+    ) -> Self {
+        let shared = Shared { sale_tag: sale_tag(&sale), log: LogId::lane(&sale, lane), sale, lane };
+        Self { shared: Arc::new(shared), commands, status }
+    }
+
+    /// The sale it belongs to.
+    #[must_use]
+    pub fn sale(&self) -> &SaleId {
+        &self.shared.sale
+    }
+
+    /// Its number in the sale.
+    #[must_use]
+    pub fn lane(&self) -> u16 {
+        self.shared.lane
+    }
+
+    /// Its log in the ledger.
+    #[must_use]
+    pub fn log(&self) -> &LogId {
+        &self.shared.log
+    }
+
+    /// Whether the id is one of this lane's, by what the id itself says.
+    #[must_use]
+    pub fn is_home_of(&self, id: &HoldId) -> bool {
+        id.sale_tag() == self.shared.sale_tag && id.lane() == self.shared.lane
+    }
+
+    /// Claims units. Safe to repeat: the same request lands on the same record. An id of another lane or visitor is answered as
+    /// [`HoldAnswer::KeyReused`]; ids are derived, so that is a caller's mistake.
+    ///
+    /// # Errors
+    /// [`LaneError`]; all of them may be repeated.
+    pub async fn hold(&self, request: HoldRequest) -> Result<HoldAnswer, LaneError> {
+        if !self.is_home_of(&request.id) || !request.id.may_belong_to(&request.visitor) {
+            return Ok(HoldAnswer::KeyReused);
+        }
+        self.ask(|reply| Command::Hold(request, reply)).await
+    }
+
+    /// Turns a hold into a booking. Waits up to `patience` for the ledger, then answers [`ConfirmAnswer::Confirming`]; the owner
+    /// goes on for a minute by itself, so that it ends also when nobody asks again. Twins get the same answer.
+    ///
+    /// `pass` is the pass the request came with, if any: confirms of holds that nobody knows are counted by it.
+    ///
+    /// # Errors
+    /// [`LaneError`]; all of them may be repeated.
+    pub async fn confirm(
+        &self,
+        id: HoldId,
+        visitor: VisitorHash,
+        pass: Option<u64>,
+        patience: Duration,
+    ) -> Result<ConfirmAnswer, LaneError> {
+        if !self.is_home_of(&id) {
+            return Ok(ConfirmAnswer::Foreign);
+        }
+        let asked = self.ask(|reply| Command::Confirm(Confirm { id, visitor, pass }, reply));
+        // The owner saw the request or will: without an answer in time its outcome is open, not refused (I8).
+        tokio::time::timeout(patience, asked).await.unwrap_or(Ok(ConfirmAnswer::Confirming))
+    }
+
+    /// Undoes a booking: its units are free again. Waits up to `patience`, then answers [`CancelAnswer::Cancelling`].
+    ///
+    /// # Errors
+    /// [`LaneError`]; all of them may be repeated.
+    pub async fn cancel(
+        &self,
+        id: HoldId,
+        visitor: VisitorHash,
+        patience: Duration,
+    ) -> Result<CancelAnswer, LaneError> {
+        if !self.is_home_of(&id) {
+            return Ok(CancelAnswer::Foreign);
+        }
+        let asked = self.ask(|reply| Command::Cancel(id, visitor, reply));
+        tokio::time::timeout(patience, asked).await.unwrap_or(Ok(CancelAnswer::Cancelling))
+    }
+
+    /// Gives a hold's units back. Answered from Redis: released, unless a confirm of the visitor's own already under way wins.
+    ///
+    /// # Errors
+    /// [`LaneError`]; all of them may be repeated.
+    pub async fn release(&self, id: HoldId, visitor: VisitorHash) -> Result<ReleaseAnswer, LaneError> {
+        if !self.is_home_of(&id) {
+            return Ok(ReleaseAnswer::Foreign);
+        }
+        self.ask(|reply| Command::Release(id, visitor, reply)).await
+    }
+
+    /// What is known about an id, from the ledger where it decided, else from Redis.
+    ///
+    /// # Errors
+    /// [`LaneError`]; all of them may be repeated.
+    pub async fn look(&self, id: HoldId, visitor: VisitorHash) -> Result<LookAnswer, LaneError> {
+        if !self.is_home_of(&id) {
+            return Ok(LookAnswer::Foreign);
+        }
+        self.ask(|reply| Command::Look(id, visitor, reply)).await
+    }
+
+    /// Every booking of the visitor in this lane, cancelled ones too, in order of the log. From the fold: always with those that
+    /// were answered as booked.
+    ///
+    /// # Errors
+    /// [`LaneError::NoOwner`], [`LaneError::Busy`] or [`LaneError::Stopped`].
+    pub async fn bookings(&self, visitor: VisitorHash) -> Result<Vec<Booking>, LaneError> {
+        self.ask(|reply| Command::Bookings(visitor, reply)).await
+    }
+
+    /// One booking; `None` when there is none under this id, or it is somebody else's.
+    ///
+    /// # Errors
+    /// As [`Lane::bookings`].
+    pub async fn booking(&self, id: HoldId, visitor: VisitorHash) -> Result<Option<Booking>, LaneError> {
+        if !self.is_home_of(&id) {
+            return Ok(None);
+        }
+        self.ask(|reply| Command::Booking(id, visitor, reply)).await
+    }
+
+    /// Marks the visitor's pass as ended, so that it makes no further hold.
+    ///
+    /// # Errors
+    /// [`LaneError`]; all of them may be repeated.
+    pub async fn leave(&self, visitor: VisitorHash, pass: u64) -> Result<(), LaneError> {
+        self.ask(|reply| Command::Leave(visitor, pass, reply)).await
+    }
+
+    /// How the lane is doing.
+    #[must_use]
+    pub fn status(&self) -> LaneStatus {
+        self.status.borrow().clone()
+    }
+
+    /// The status as it changes.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<LaneStatus> {
+        self.status.clone()
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<Result<T, LaneError>>) -> Command) -> Result<T, LaneError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.try_send(command(reply)).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => LaneError::Busy,
+            mpsc::error::TrySendError::Closed(_) => LaneError::NoOwner,
+        })?;
+        // An owner that ended without an answer may have run the call.
+        answer.await.unwrap_or(Err(LaneError::Unknown))
+    }
+}
