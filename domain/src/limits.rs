@@ -62,6 +62,22 @@ pub const MAX_SEGMENT_ROWS: u64 = 50_000;
 pub const MAX_SEGMENT_BYTES: u64 = 32 << 20;
 /// Events read from the ledger by one call.
 pub const MAX_READ_EVENTS: usize = 10_000;
+/// Bytes of events that one read of the ledger answers with: bounds a process that reads a log of large events.
+pub const MAX_READ_BYTES: usize = 8 << 20;
+/// Appends and claims waiting for the embedded ledger's writer thread. Each log has one writer, so this is many lanes, not many visitors.
+pub const MAX_LEDGER_QUEUE: usize = 1_024;
+/// Reads waiting for the embedded ledger's readers.
+pub const MAX_LEDGER_READS: usize = 256;
+/// Threads that read the embedded ledger: a long replay must not hold up the heartbeat's look at a head.
+pub const LEDGER_READERS: usize = 2;
+/// Appends of different logs in one transaction of the embedded ledger.
+pub const MAX_TRANSACTION_APPENDS: usize = 256;
+/// Bytes of events in one transaction of the embedded ledger: bounds what one fsync has to wait for.
+pub const MAX_TRANSACTION_BYTES: usize = 4 << 20;
+/// Bytes of an embedded ledger that is checked as a whole when it is opened; of a larger one only the heads are, so that a start stays short.
+pub const MAX_CHECKED_BYTES: u64 = 64 << 20;
+/// Bytes of an owner's name in the ledger: a process id and an address.
+pub const MAX_OWNER_BYTES: usize = 256;
 /// Events applied to Redis by one settle call: bounds how long the script holds up Redis.
 pub const MAX_SETTLE_EVENTS: usize = 256;
 /// Records written by one chunk of a load.
@@ -73,6 +89,12 @@ pub const REDIS_CALL_MS: u64 = 500;
 pub const REDIS_CONNECT_MS: u64 = 200;
 /// Milliseconds an append may take before its caller gives up waiting and looks again.
 pub const APPEND_MS: u64 = 5_000;
+/// Milliseconds a read of the ledger may take.
+pub const LEDGER_READ_MS: u64 = 5_000;
+/// Milliseconds between two tries of an append whose outcome is not known, at first and at most (doubled in between).
+pub const RESEND_MS: (u64, u64) = (10, 500);
+/// Milliseconds the embedded ledger waits for another process that has locked its file.
+pub const LEDGER_LOCK_MS: u64 = 1_000;
 /// Milliseconds between two looks of a lane's owner at Redis and the ledger.
 pub const HEARTBEAT_MS: u64 = 1_000;
 /// Milliseconds between two runs of a lane's ticker (overdue holds, forgotten intents).
@@ -143,3 +165,6 @@ const _: () = assert!(MAX_LANES.is_power_of_two() && MAX_LANES <= 1 << 10, "a la
 const _: () = assert!(HTTP_IN_FLIGHT <= MAX_OWNER_QUEUE, "what ingress lets in fits the owners' queues");
 const _: () = assert!(HTTP_HEAD_BYTES >= 8_192, "hyper's smallest buffer");
 const _: () = assert!(CONFIRM_PATIENCE_MS < HTTP_DRAIN_MS, "a confirm under way ends before the drain does");
+const _: () = assert!(MAX_APPEND_BYTES <= MAX_TRANSACTION_BYTES, "every append fits a transaction");
+const _: () = assert!(MAX_APPEND_BYTES <= MAX_READ_BYTES, "every append fits an answer");
+const _: () = assert!(LEDGER_LOCK_MS < APPEND_MS && RESEND_MS.1 < APPEND_MS, "an append is tried more than once");
