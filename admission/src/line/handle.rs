@@ -1,0 +1,233 @@
+//! The handle by which ingress reaches a line's owner: bounded, cheap to clone, one answer per request.
+
+use domain::{Millis, VisitorHash};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::step::Binding;
+
+/// A place in line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Joined {
+    /// The ticket's number. No other visitor ever gets it (I6).
+    pub number: u64,
+    /// Whether this call gave it out (201) or the visitor had it before (200).
+    pub new: bool,
+}
+
+/// What became of a claim.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// The pass is in the log. It lives until `expires`, and is the same however often it is asked for.
+    Granted {
+        /// The ticket's number: it identifies the pass.
+        number: u64,
+        /// Time of the log entry plus the sale's pass time (owner's clock).
+        expires: Millis,
+        /// An earlier call was answered the same.
+        again: bool,
+    },
+    /// Nothing changed, the place is kept; ask again after `retry_after_ms`.
+    NotYet {
+        /// Milliseconds after which asking again can succeed.
+        retry_after_ms: u64,
+        /// What stands in the way.
+        why: NotYet,
+    },
+    /// The pass of this number has ended (booked, left, expired). Joining gives a new number.
+    Ended,
+    /// The visitor's place is this lower, unused number; the presented one gave way.
+    Superseded(u64),
+}
+
+/// Why a claim is not granted yet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NotYet {
+    /// The number is in front of the logged frontier.
+    NotCalled,
+    /// As many passes as the pace allows were granted in the last second or minute.
+    MeterFull,
+    /// As many passes are alive as the cap allows.
+    CapFull,
+}
+
+impl NotYet {
+    /// The name in metrics and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotCalled => "not_called",
+            Self::MeterFull => "meter_full",
+            Self::CapFull => "cap_full",
+        }
+    }
+}
+
+/// Why the line's owner gave no answer of its own. Each is safe to repeat: joins, claims and leaves are idempotent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LineError {
+    /// More requests wait than the owner may queue.
+    #[error("too many requests wait for this line")]
+    Busy,
+    /// No process owns the line at the moment: start-up or take-over.
+    #[error("nobody owns this line at the moment")]
+    NoOwner,
+    /// Redis does not hold the line yet; it is being loaded from the log.
+    #[error("the line is being loaded")]
+    NotLoaded,
+    /// A store could not be asked. Nothing changed.
+    #[error("a store of this line is away")]
+    Unavailable,
+    /// A store did not say what became of the request (I8).
+    #[error("the outcome is unknown")]
+    Unknown,
+    /// The sale has not opened.
+    #[error("the sale is not open")]
+    NotOpen,
+    /// The sale has closed.
+    #[error("the sale is closed")]
+    Closed,
+}
+
+impl LineError {
+    /// The name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::NoOwner => "no_owner",
+            Self::NotLoaded => "not_loaded",
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "unknown",
+            Self::NotOpen => "not_open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// What the owner knows of its line; published after every entry and every second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LineStatus {
+    /// This process owns the line: it claimed the log and was not refused since.
+    pub owned: bool,
+    /// Redis holds the line as of `head`, under this owner's epoch.
+    pub loaded: bool,
+    /// The owner's fence; it is Redis' epoch as well.
+    pub fence: u64,
+    /// Sequence number of the last entry.
+    pub head: u64,
+    /// Tickets up to here may enter.
+    pub frontier: u64,
+    /// Highest number that may have been given to a visitor.
+    pub issued: u64,
+    /// Numbers up to here are the owner's to give.
+    pub numbers_to: u64,
+    /// Passes granted and not ended.
+    pub active: u64,
+    /// Called within the grace period and not claimed yet.
+    pub unclaimed: u64,
+    /// The term that held the frontier at the last step.
+    pub binding: Binding,
+    /// Time of the last entry.
+    pub at: Millis,
+}
+
+/// A request on its way to the owner.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Join { visitor: VisitorHash, presented: Option<u64>, answer: oneshot::Sender<Result<Joined, LineError>> },
+    Claim { visitor: VisitorHash, number: u64, answer: oneshot::Sender<Result<Claim, LineError>> },
+    Leave { number: u64, answer: oneshot::Sender<Result<(), LineError>> },
+}
+
+/// A line, as everybody but its owner sees it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Line {
+    requests: mpsc::Sender<Request>,
+    ended: mpsc::UnboundedSender<Vec<u64>>,
+    status: watch::Receiver<LineStatus>,
+}
+
+/// The owner's ends of the channels behind a [`Line`].
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) ended: mpsc::UnboundedReceiver<Vec<u64>>,
+    pub(crate) status: watch::Sender<LineStatus>,
+}
+
+/// A handle and the owner's ends; at most `queue` requests wait.
+pub(crate) fn channel(queue: usize) -> (Line, Inbox) {
+    let (to_owner, requests) = mpsc::channel(queue);
+    let (end, ended) = mpsc::unbounded_channel();
+    let (tell, status) = watch::channel(LineStatus::default());
+    (Line { requests: to_owner, ended: end, status }, Inbox { requests, ended, status: tell })
+}
+
+impl Line {
+    /// A place in line for `visitor`: the one they have, else a new one at the end. `presented` is the number of a ticket
+    /// whose signature ingress has verified for this sale and visitor; it restores a record that Redis lost. A number whose
+    /// pass has ended is replaced by a new one.
+    ///
+    /// # Errors
+    /// [`LineError`]; every one may be repeated and then gives the same place.
+    pub async fn join(&self, visitor: VisitorHash, presented: Option<u64>) -> Result<Joined, LineError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::Join { visitor, presented, answer })?;
+        answered.await.unwrap_or(Err(LineError::Unknown))
+    }
+
+    /// Asks for the pass of a ticket whose signature ingress has verified for this sale and visitor. Answered `Granted`
+    /// only when the log has it (I7).
+    ///
+    /// # Errors
+    /// [`LineError`]; every one may be repeated: one ticket has one pass.
+    pub async fn claim(&self, visitor: VisitorHash, number: u64) -> Result<Claim, LineError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::Claim { visitor, number, answer })?;
+        answered.await.unwrap_or(Err(LineError::Unknown))
+    }
+
+    /// Ends the pass of `number`; its place goes to the next. Answered when the log has it, also when repeated. Call it
+    /// only after the visitor's lane has marked the pass ended: from then on no hold can be made with it.
+    ///
+    /// # Errors
+    /// [`LineError`]; every one may be repeated.
+    pub async fn leave(&self, _visitor: VisitorHash, number: u64) -> Result<(), LineError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::Leave { number, answer })?;
+        answered.await.unwrap_or(Err(LineError::Unknown))
+    }
+
+    /// Says that these numbers' passes have ended by a booking. Returns at once; a number that gets lost frees its place
+    /// when it expires.
+    pub fn ended(&self, numbers: Vec<u64>) {
+        // Nobody listens only while the process goes down.
+        let _ = self.ended.send(numbers);
+    }
+
+    /// The channel behind [`Line::ended`], for a lane's owner. What waits in it is bounded by the passes alive.
+    #[must_use]
+    pub fn ended_sender(&self) -> mpsc::UnboundedSender<Vec<u64>> {
+        self.ended.clone()
+    }
+
+    /// What the owner last said of the line.
+    #[must_use]
+    pub fn status(&self) -> LineStatus {
+        *self.status.borrow()
+    }
+
+    /// The owner's status as it changes.
+    #[must_use]
+    pub fn status_watch(&self) -> watch::Receiver<LineStatus> {
+        self.status.clone()
+    }
+
+    fn send(&self, request: Request) -> Result<(), LineError> {
+        self.requests.try_send(request).map_err(|refused| match refused {
+            TrySendError::Full(_) => LineError::Busy,
+            TrySendError::Closed(_) => LineError::NoOwner,
+        })
+    }
+}
