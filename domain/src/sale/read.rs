@@ -175,10 +175,10 @@ fn read_items(t: &mut Reader<'_>) -> Option<Vec<Item>> {
     let items = t.tables("items", MAX_ITEMS, |t| {
         let id: Option<ItemId> = t.parsed("id");
         let id = t.need("id", id);
-        if let Some(id) = &id {
-            if !seen.insert(id.clone()) {
-                t.wrong("id", id, "must be the only item of this id");
-            }
+        if let Some(id) = &id
+            && !seen.insert(id.clone())
+        {
+            t.wrong("id", id, "must be the only item of this id");
         }
         let title = t.text("title", MAX_TITLE_CHARS);
         let units = t.number("units", 1..=MAX_UNITS);
