@@ -145,7 +145,7 @@ pub struct LineEvent {
     pub numbers_to: u64,
     /// Tickets up to here may enter. Never goes back (I6).
     pub frontier: u64,
-    /// Numbers that got their pass with this entry.
+    /// Numbers that got their pass with this entry, rising.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub granted: Vec<u64>,
     /// Numbers whose pass ended (booked, left or expired) and freed its place.
@@ -154,6 +154,10 @@ pub struct LineEvent {
     /// Numbers (first, last) that nobody may hold: skipped by the frontier at no cost, no no-shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<(u64, u64)>,
+    /// Milliseconds that passes granted from this entry on live. Stands in an owner's first entry and wherever it changes,
+    /// so that the log alone tells when a pass ends, whatever the sale's document says later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_ttl_ms: Option<u64>,
 }
 
 /// Who did something to a sale, and why. Every act is recorded with it.
