@@ -24,10 +24,10 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    /// A mistake at this key. A long value is cut.
+    /// A mistake at this key. A long value is cut, control characters are escaped: a mistake is one line.
     #[must_use]
     pub fn new(key: impl Into<String>, value: impl fmt::Display, problem: impl Into<String>) -> Self {
-        let mut value = value.to_string();
+        let mut value = one_line(&value.to_string());
         if let Some((end, _)) = value.char_indices().nth(MAX_MISTAKE_VALUE_CHARS) {
             value.truncate(end);
             value.push_str("...");
@@ -46,6 +46,17 @@ impl fmt::Display for Mistake {
             (key, value) => write!(f, "{key} = {value}: {}", self.problem),
         }
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut line, c| {
+        if c.is_control() {
+            line.extend(c.escape_default())
+        } else {
+            line.push(c)
+        }
+        line
+    })
 }
 
 /// Reads TOML text as a table.

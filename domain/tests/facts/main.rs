@@ -1,0 +1,9 @@
+//! What other crates and other people's tools rely on, as facts about the public interface.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod events;
+mod ids;
+mod money;
+mod sales;
+mod tables;
+mod tokens;
