@@ -120,7 +120,7 @@ proptest! {
         at: u64, numbers_to: u64, frontier: u64, gap: Option<(u64, u64)>,
         granted in prop::collection::vec(any::<u64>(), 0..5), ended in prop::collection::vec(any::<u64>(), 0..5),
     ) {
-        let event = LineEvent { at: Millis(at), numbers_to, frontier, granted, ended, gap };
+        let event = LineEvent { at: Millis(at), numbers_to, frontier, granted, ended, gap, ..LineEvent::default() };
         prop_assert_eq!(LineEvent::decode(&event.encode().unwrap()).unwrap(), event);
     }
 }
