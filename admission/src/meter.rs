@@ -71,6 +71,12 @@ impl Meter {
         self.minute
     }
 
+    /// Bytes of memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.taken.capacity() * size_of::<(Millis, u32)>()
+    }
+
     /// When enough pairs from index `from` on have left a window of `window` ms to make the sum smaller than `limit`.
     fn passes_until(&self, from: usize, mut sum: u64, limit: u64, window: u64) -> Millis {
         let mut at = Millis(0);

@@ -1,0 +1,308 @@
+//! What a line's log makes of the line: the only state that decides who may enter.
+
+mod bits;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use domain::limits::PASS_SKEW_MS;
+use domain::{LineEvent, Millis};
+
+use crate::meter::Meter;
+use crate::step::Gaps;
+use bits::Bits;
+
+/// An entry that cannot follow what was folded so far: the log is damaged, or its writer was no Holdfast. The line stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadLine {
+    /// An entry is missing or came twice.
+    #[error("entry {found} came where {expected} was expected")]
+    OutOfOrder {
+        /// The next sequence number.
+        expected: u64,
+        /// The one that came.
+        found: u64,
+    },
+    /// Time, frontier or numbers went back.
+    #[error("entry {0} goes back behind the one before it")]
+    Back(u64),
+    /// A frontier beyond the numbers given out, or a pass beyond the frontier.
+    #[error("entry {0} lets in who was not called")]
+    NotCalled(u64),
+    /// A second pass for one number, or numbers that do not rise.
+    #[error("entry {0} grants a number again")]
+    Twice(u64),
+    /// Passes before any entry has said how long they live.
+    #[error("entry {0} grants passes of no known length")]
+    NoTtl(u64),
+}
+
+/// Where a number stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// In front of the frontier.
+    Waiting,
+    /// May enter: behind the frontier and never granted.
+    Called,
+    /// Has a pass that lives until then.
+    Inside(Millis),
+    /// Its pass has ended.
+    Ended,
+}
+
+/// Numbers called by one entry.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    last: u64,
+    at: Millis,
+    unclaimed: u64,
+}
+
+/// The fold of a line's log.
+///
+/// Memory: one bit per number (none for a leading run that all came in), about 150 bytes per pass alive, a range per step
+/// within the grace period, and the last minute's entries in two meters. A million numbers with 2,000 passes alive take
+/// half a megabyte; a test measures it.
+#[derive(Clone, Debug, Default)]
+pub struct LineFold {
+    seq: u64,
+    at: Millis,
+    numbers_to: u64,
+    frontier: u64,
+    pass_ttl_ms: u64,
+    grace_ms: u64,
+    gaps: Gaps,
+    /// Numbers that were ever granted.
+    used: Bits,
+    /// Passes granted and not ended, by the log, and when each expires.
+    active: BTreeMap<u64, Millis>,
+    /// The same by expiry.
+    by_expiry: BTreeSet<(Millis, u64)>,
+    /// Calls within the grace period, oldest first.
+    calls: VecDeque<Call>,
+    unclaimed: u64,
+    /// Turns of numbers up to here have passed on.
+    passed_to: u64,
+    passes: Meter,
+    called: Meter,
+    granted: u64,
+}
+
+impl LineFold {
+    /// An empty line whose turns are kept for `grace_ms`.
+    #[must_use]
+    pub fn new(grace_ms: u64) -> Self {
+        Self { grace_ms, ..Self::default() }
+    }
+
+    /// Folds the next entry.
+    ///
+    /// # Errors
+    /// [`BadLine`], and nothing is changed.
+    pub fn apply(&mut self, seq: u64, entry: &LineEvent) -> Result<(), BadLine> {
+        self.check(seq, entry)?;
+        let called = self.gaps.people(self.frontier, entry.frontier);
+        self.seq = seq;
+        self.at = entry.at;
+        self.numbers_to = entry.numbers_to;
+        if let Some((first, last)) = entry.gap {
+            self.gaps.add(first, last);
+        }
+        if let Some(ttl) = entry.pass_ttl_ms {
+            self.pass_ttl_ms = ttl;
+        }
+        self.pass_on(entry.at);
+        for number in &entry.ended {
+            self.end(*number);
+        }
+        self.call(entry.frontier, called);
+        for number in &entry.granted {
+            self.grant(*number);
+        }
+        self.passes.take(entry.at, u32::try_from(entry.granted.len()).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    fn check(&self, seq: u64, entry: &LineEvent) -> Result<(), BadLine> {
+        let expected = self.seq + 1;
+        if seq != expected {
+            return Err(BadLine::OutOfOrder { expected, found: seq });
+        }
+        if entry.at < self.at || entry.numbers_to < self.numbers_to || entry.frontier < self.frontier {
+            return Err(BadLine::Back(seq));
+        }
+        if entry.frontier > entry.numbers_to || entry.granted.last().is_some_and(|last| *last > entry.frontier) {
+            return Err(BadLine::NotCalled(seq));
+        }
+        let rising = entry.granted.windows(2).all(|pair| pair[0] < pair[1]) && entry.granted.first() != Some(&0);
+        if !rising || entry.granted.iter().any(|number| self.used.contains(*number)) {
+            return Err(BadLine::Twice(seq));
+        }
+        if !entry.granted.is_empty() && entry.pass_ttl_ms.unwrap_or(self.pass_ttl_ms) == 0 {
+            return Err(BadLine::NoTtl(seq));
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, frontier: u64, people: u64) {
+        if frontier == self.frontier {
+            return;
+        }
+        self.frontier = frontier;
+        self.unclaimed += people;
+        self.calls.push_back(Call { last: frontier, at: self.at, unclaimed: people });
+        self.called.take(self.at, u32::try_from(people).unwrap_or(u32::MAX));
+    }
+
+    fn grant(&mut self, number: u64) {
+        let expires = self.at.plus(self.pass_ttl_ms);
+        self.used.insert(number);
+        self.active.insert(number, expires);
+        self.by_expiry.insert((expires, number));
+        self.granted += 1;
+        // A late visitor's turn has passed on; nobody was counted for a ticket out of a gap.
+        if number <= self.passed_to || self.gaps.contains(number) {
+            return;
+        }
+        let call = self.calls.partition_point(|call| call.last < number);
+        if let Some(call) = self.calls.get_mut(call)
+            && call.unclaimed > 0
+        {
+            call.unclaimed -= 1;
+            self.unclaimed -= 1;
+        }
+    }
+
+    fn end(&mut self, number: u64) {
+        if let Some(expires) = self.active.remove(&number) {
+            self.by_expiry.remove(&(expires, number));
+        }
+    }
+
+    /// Lets go of turns that were called `grace_ms` ago and not claimed.
+    fn pass_on(&mut self, now: Millis) {
+        while let Some(call) = self.calls.front() {
+            if now.since(call.at) < self.grace_ms {
+                break;
+            }
+            self.unclaimed -= call.unclaimed;
+            self.passed_to = call.last;
+            self.calls.pop_front();
+        }
+        self.gaps.forget_before(self.passed_to.saturating_add(1));
+    }
+
+    /// Where `number` stands at `now`. An expired pass has ended for its visitor at once; its place is freed by the log.
+    #[must_use]
+    pub fn standing(&self, number: u64, now: Millis) -> Standing {
+        match self.active.get(&number) {
+            Some(expires) if now < *expires => Standing::Inside(*expires),
+            Some(_) => Standing::Ended,
+            None if number == 0 || number > self.frontier => Standing::Waiting,
+            None if self.used.contains(number) => Standing::Ended,
+            None => Standing::Called,
+        }
+    }
+
+    /// Whether a pass was ever granted for `number`. Such a ticket is never restored and gives way to an unused one (H18).
+    #[must_use]
+    pub fn used(&self, number: u64) -> bool {
+        number > 0 && self.used.contains(number)
+    }
+
+    /// Up to `most` numbers whose pass expired [`PASS_SKEW_MS`] ago or earlier and still takes a place, oldest first.
+    pub fn overdue(&self, now: Millis, most: usize) -> impl Iterator<Item = u64> + '_ {
+        let due = move |(expires, _): &&(Millis, u64)| expires.plus(PASS_SKEW_MS) <= now;
+        self.by_expiry.iter().take_while(due).take(most).map(|(_, number)| *number)
+    }
+
+    /// When the next pass frees its place if nobody books or leaves before.
+    #[must_use]
+    pub fn next_place_at(&self) -> Option<Millis> {
+        self.by_expiry.first().map(|(expires, _)| expires.plus(PASS_SKEW_MS))
+    }
+
+    /// Whether the log says that the pass of `number` is alive.
+    #[must_use]
+    pub fn is_active(&self, number: u64) -> bool {
+        self.active.contains_key(&number)
+    }
+
+    /// Passes granted and not ended (I7): an end counts when it is in the log.
+    #[must_use]
+    pub fn active(&self) -> u64 {
+        self.active.len() as u64
+    }
+
+    /// People called within the grace period who have not claimed yet.
+    pub fn unclaimed(&mut self, now: Millis) -> u64 {
+        self.pass_on(now);
+        self.unclaimed
+    }
+
+    /// Keeps turns for `grace_ms` from now on.
+    pub fn keep_turns_for(&mut self, grace_ms: u64) {
+        self.grace_ms = grace_ms;
+    }
+
+    /// The meter of passes granted.
+    pub const fn passes(&mut self) -> &mut Meter {
+        &mut self.passes
+    }
+
+    /// The meter of people called.
+    pub const fn called(&mut self) -> &mut Meter {
+        &mut self.called
+    }
+
+    /// Sequence number of the last entry.
+    #[must_use]
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Time of the last entry.
+    #[must_use]
+    pub const fn at(&self) -> Millis {
+        self.at
+    }
+
+    /// Numbers up to here may have been given out.
+    #[must_use]
+    pub const fn numbers_to(&self) -> u64 {
+        self.numbers_to
+    }
+
+    /// Tickets up to here may enter.
+    #[must_use]
+    pub const fn frontier(&self) -> u64 {
+        self.frontier
+    }
+
+    /// How long passes granted now live; zero before the first owner has said.
+    #[must_use]
+    pub const fn pass_ttl_ms(&self) -> u64 {
+        self.pass_ttl_ms
+    }
+
+    /// Numbers that nobody stands behind, as far as they still matter.
+    #[must_use]
+    pub const fn gaps(&self) -> &Gaps {
+        &self.gaps
+    }
+
+    /// Passes ever granted.
+    #[must_use]
+    pub const fn granted(&self) -> u64 {
+        self.granted
+    }
+
+    /// Bytes of memory it takes, roughly: the nodes of its trees are counted as full.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let trees = self.active.len() * 2 * size_of::<(Millis, u64)>() * 2;
+        self.used.bytes() + trees + self.calls.capacity() * size_of::<Call>() + self.passes.bytes() + self.called.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests;
