@@ -50,11 +50,15 @@ pub trait Event: Serialize + for<'de> Deserialize<'de> {
         struct Version {
             v: u8,
         }
-        let Version { v } = serde_json::from_str(text)?;
+        // A newer event may have any shape, so a failure is asked for its version; every other event is parsed once.
+        let (v, event) = match serde_json::from_str::<Versioned<Self>>(text) {
+            Ok(Versioned { v, event }) => (v, Ok(event)),
+            Err(error) => (serde_json::from_str::<Version>(text).map_or(0, |version| version.v), Err(error)),
+        };
         if v > EVENT_VERSION {
             return Err(BadEvent::TooNew(v));
         }
-        Ok(serde_json::from_str(text)?)
+        Ok(event?)
     }
 }
 

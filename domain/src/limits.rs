@@ -80,6 +80,12 @@ pub const MAX_CHECKED_BYTES: u64 = 64 << 20;
 pub const MAX_OWNER_BYTES: usize = 256;
 /// Events applied to Redis by one settle call: bounds how long the script holds up Redis.
 pub const MAX_SETTLE_EVENTS: usize = 256;
+/// Intents without an event that one settle call ends, and cancels it takes from the intents.
+pub const MAX_SETTLE_RESOLUTIONS: usize = 1_024;
+/// Records or intents that one script call looks through.
+pub const SCAN_CHUNK: usize = 500;
+/// Bytes of the document that a line's owner publishes through Redis.
+pub const MAX_LINE_DOC_BYTES: usize = 8_192;
 /// Records written by one chunk of a load.
 pub const MAX_LOAD_CHUNK: usize = 1_000;
 
@@ -87,6 +93,8 @@ pub const MAX_LOAD_CHUNK: usize = 1_000;
 pub const REDIS_CALL_MS: u64 = 500;
 /// Milliseconds to open one Redis connection.
 pub const REDIS_CONNECT_MS: u64 = 200;
+/// Milliseconds between two attempts to open a Redis connection.
+pub const REDIS_PACE_MS: u64 = 50;
 /// Milliseconds an append may take before its caller gives up waiting and looks again.
 pub const APPEND_MS: u64 = 5_000;
 /// Milliseconds a read of the ledger may take.
