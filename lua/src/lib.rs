@@ -1,1 +1,31 @@
-//! Redis: scripts, keys, and one typed call per script
+//! Redis: scripts, keys, and one typed call per script.
+//!
+//! The only crate that knows a Redis client. Every transition of a lane or a line is one script in `scripts/`, opened by a
+//! header with its guarantee, keys, arguments and replies, and one function here that calls it: [`lane`], [`line`],
+//! [`lease`]. [`Redis`] runs them: one connection per handle, a deadline per call, and an outcome that says whether the
+//! call was executed ([`CallError`]). Nothing is sent again after an error of the connection; ids make repetition safe.
+
+mod call;
+mod client;
+pub mod error;
+pub mod hints;
+pub mod key;
+pub mod lane;
+pub mod lease;
+pub mod line;
+pub mod metrics;
+#[cfg(feature = "model")]
+pub mod model;
+mod node;
+
+mod reply;
+mod script;
+#[cfg(feature = "server")]
+pub mod server;
+
+pub use crate::client::{Redis, Settings};
+pub use crate::error::CallError;
+pub use crate::hints::{HintKind, Hints};
+pub use crate::key::{LaneKeys, LineKeys};
+pub use crate::lane::Record;
+pub use crate::node::Target;

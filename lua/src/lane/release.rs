@@ -1,0 +1,121 @@
+//! Ends without a booking: release, reap, and the end of a pass.
+
+use domain::limits::{MAX_CONFIRMING, MAX_GROUP, MAX_REAP, RELEASED_KEEP_MS, SCAN_CHUNK};
+use domain::{HoldId, Millis, VisitorHash};
+use redis::Value;
+
+use super::{Record, bounded};
+use crate::call::Call;
+use crate::client::Redis;
+use crate::error::CallError;
+use crate::key::LaneKeys;
+use crate::reply::Reader;
+use crate::script::Id;
+
+/// One release.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReleaseRequest {
+    /// The hold.
+    pub id: HoldId,
+    /// Who asks.
+    pub visitor: VisitorHash,
+}
+
+/// What became of one release.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReleaseReply {
+    /// Its units are free, now or before.
+    Released,
+    /// Redis knows no such hold.
+    Missing,
+    /// Another visitor's hold.
+    Foreign,
+    /// Confirming, sold, refused or cancelled: as it stands, nothing changed.
+    Kept(Record),
+}
+
+/// Releases a group of holds, at most [`MAX_GROUP`]. Idempotent.
+///
+/// # Errors
+/// [`CallError`]; the same group may be sent again.
+pub async fn release(
+    redis: &Redis,
+    keys: &LaneKeys,
+    requests: &[ReleaseRequest],
+) -> Result<Vec<ReleaseReply>, CallError> {
+    bounded("releases", requests.len(), MAX_GROUP)?;
+    let script_keys = [keys.lane(), keys.holds(), keys.due(), keys.visitors()];
+    let mut call = Call::new(Id::Release, keys.slot(), &script_keys).group(requests.len());
+    call.int(RELEASED_KEEP_MS);
+    for request in requests {
+        call.bytes(request.id.as_bytes()).bytes(&request.visitor.0);
+    }
+    let mut reply = Reader::new(redis.call(&call).await?)?;
+    let replies = requests.iter().map(|_| match reply.value()? {
+        Value::BulkString(record) => Record::decode(&record).map(ReleaseReply::Kept),
+        Value::Int(0) => Ok(ReleaseReply::Released),
+        Value::Int(1) => Ok(ReleaseReply::Missing),
+        Value::Int(2) => Ok(ReleaseReply::Foreign),
+        other => Err(CallError::broken(format!("release answered {other:?}"))),
+    });
+    let replies = replies.collect::<Result<_, CallError>>()?;
+    reply.end()?;
+    Ok(replies)
+}
+
+/// Marks passes as ended for their visitors, at most [`MAX_GROUP`]: no hold can be made with them, nor with a lower number
+/// of the same visitor. Idempotent.
+///
+/// # Errors
+/// [`CallError`]; the same group may be sent again.
+pub async fn leave(redis: &Redis, keys: &LaneKeys, passes: &[(VisitorHash, u64)]) -> Result<(), CallError> {
+    bounded("leaves", passes.len(), MAX_GROUP)?;
+    let mut call = Call::new(Id::Leave, keys.slot(), &[keys.lane(), keys.visitors()]).group(passes.len());
+    for (visitor, number) in passes {
+        call.bytes(&visitor.0).int(*number);
+    }
+    redis.call(&call).await.map(|_| ())
+}
+
+/// What one run of the ticker did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReapReply {
+    /// Redis' clock.
+    pub now: Millis,
+    /// Overdue holds whose units are free again.
+    pub released: u64,
+    /// Old released records removed.
+    pub purged: u64,
+    /// Confirming records that were missing among the undecided intents and were put back.
+    pub requeued: u64,
+    /// More is overdue: call again.
+    pub more: bool,
+    /// Where the next run goes on looking for forgotten intents; 0 after a whole round.
+    pub cursor: u64,
+}
+
+/// Reaps a bounded number of overdue holds, purges old released records, and looks at a bounded part of all records
+/// (from `cursor`, 0 at first) for confirming ones that are missing among the intents (R7).
+///
+/// # Errors
+/// [`CallError`]; safe to send again.
+pub async fn reap(redis: &Redis, keys: &LaneKeys, cursor: u64) -> Result<ReapReply, CallError> {
+    let mut call = Call::new(Id::Reap, keys.slot(), &keys.all());
+    call.size(MAX_REAP).int(RELEASED_KEEP_MS).int(cursor).size(SCAN_CHUNK).size(MAX_CONFIRMING);
+    let mut reply = Reader::new(redis.call(&call).await?)?;
+    let read = ReapReply {
+        now: reply.millis()?,
+        released: reply.int()?,
+        purged: reply.int()?,
+        requeued: reply.int()?,
+        more: reply.int()? != 0,
+        cursor: cursor_of(&reply.text()?)?,
+    };
+    reply.end()?;
+    Ok(read)
+}
+
+/// A cursor of Redis uses all 64 bits; it travels as text.
+pub(super) fn cursor_of(text: &str) -> Result<u64, CallError> {
+    text.parse().map_err(|_| CallError::broken("a cursor that is no number"))
+}

@@ -1,0 +1,125 @@
+//! What this crate measures.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use domain::metric::{Kind, Metric};
+use metrics::{Counter, Histogram};
+
+use crate::error::CallError;
+use crate::script::{Id, NAMES};
+
+/// Time of a script call, from asking for it to its outcome.
+const CALL_SECONDS: &str = "holdfast_redis_call_seconds";
+/// Requests that shared a call.
+const GROUP_REQUESTS: &str = "holdfast_redis_group_requests";
+/// Outcomes of calls.
+const CALLS: &str = "holdfast_redis_calls_total";
+/// Connections opened.
+const CONNECTS: &str = "holdfast_redis_connects_total";
+/// Calls of a script that the server had forgotten.
+const UNKNOWN_SCRIPTS: &str = "holdfast_redis_unknown_scripts_total";
+/// Hints received.
+pub(crate) const HINTS: &str = "holdfast_redis_hints_total";
+
+const OUTCOMES: [&str; 5] = ["answered", "not_loaded", "not_executed", "unknown", "broken"];
+
+/// Every metric of this crate.
+pub const ALL: &[Metric] = &[
+    Metric {
+        name: CALL_SECONDS,
+        kind: Kind::Histogram,
+        unit: "seconds",
+        labels: &[("script", &NAMES)],
+        help: "Time of a script call, from asking for it to its outcome, waiting for a connection included.",
+    },
+    Metric {
+        name: GROUP_REQUESTS,
+        kind: Kind::Histogram,
+        unit: "requests",
+        labels: &[("script", &NAMES)],
+        help: "Requests that shared one script call.",
+    },
+    Metric {
+        name: CALLS,
+        kind: Kind::Counter,
+        unit: "calls",
+        labels: &[("script", &NAMES), ("outcome", &OUTCOMES)],
+        help: "Script calls by outcome; broken is a bug or damaged data and deserves an alarm.",
+    },
+    Metric {
+        name: CONNECTS,
+        kind: Kind::Counter,
+        unit: "connections",
+        labels: &[("result", &["opened", "failed"])],
+        help: "Attempts to open a connection to Redis.",
+    },
+    Metric {
+        name: UNKNOWN_SCRIPTS,
+        kind: Kind::Counter,
+        unit: "calls",
+        labels: &[],
+        help: "Calls of a script that the server had forgotten, answered by sending its text.",
+    },
+    Metric {
+        name: HINTS,
+        kind: Kind::Counter,
+        unit: "hints",
+        labels: &[("kind", &["line", "acts", "owner"])],
+        help: "Hints received over a subscription; each saves a poll.",
+    },
+];
+
+struct PerScript {
+    seconds: Histogram,
+    group: Histogram,
+    outcomes: [Counter; OUTCOMES.len()],
+}
+
+/// Handles of one connection handle, looked up once: with the first call, so that a recorder installed at start is used.
+pub(crate) struct Metrics {
+    scripts: [OnceLock<PerScript>; NAMES.len()],
+    opened: OnceLock<Counter>,
+    failed: OnceLock<Counter>,
+    unknown_scripts: OnceLock<Counter>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            scripts: [const { OnceLock::new() }; NAMES.len()],
+            opened: OnceLock::new(),
+            failed: OnceLock::new(),
+            unknown_scripts: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn called(&self, script: Id, group: usize, took: Duration, error: Option<&CallError>) {
+        let index = script as usize;
+        let (Some(handles), Some(name)) = (self.scripts.get(index), NAMES.get(index)) else { return };
+        let handles = handles.get_or_init(|| PerScript {
+            seconds: metrics::histogram!(CALL_SECONDS, "script" => *name),
+            group: metrics::histogram!(GROUP_REQUESTS, "script" => *name),
+            outcomes: OUTCOMES.map(|outcome| metrics::counter!(CALLS, "script" => *name, "outcome" => outcome)),
+        });
+        handles.seconds.record(took);
+        #[expect(clippy::cast_precision_loss, reason = "a group has at most a few thousand requests")]
+        handles.group.record(group as f64);
+        let outcome = error.map_or(OUTCOMES[0], CallError::as_str);
+        if let Some((_, counter)) = OUTCOMES.iter().zip(&handles.outcomes).find(|(name, _)| **name == outcome) {
+            counter.increment(1);
+        }
+    }
+
+    pub(crate) fn connected(&self) {
+        self.opened.get_or_init(|| metrics::counter!(CONNECTS, "result" => "opened")).increment(1);
+    }
+
+    pub(crate) fn connect_failed(&self) {
+        self.failed.get_or_init(|| metrics::counter!(CONNECTS, "result" => "failed")).increment(1);
+    }
+
+    pub(crate) fn unknown_script(&self) {
+        self.unknown_scripts.get_or_init(|| metrics::counter!(UNKNOWN_SCRIPTS)).increment(1);
+    }
+}

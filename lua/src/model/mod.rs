@@ -1,0 +1,1 @@
+//! The scripts in Rust, as the reference that tests compare them with.

@@ -1,0 +1,89 @@
+//! The scripts: their text, digest and number of keys.
+
+use std::sync::LazyLock;
+
+/// A script as the server knows it.
+pub(crate) struct Script {
+    pub(crate) name: &'static str,
+    /// The whole text: flags, header, shared parts, body.
+    pub(crate) text: String,
+    /// SHA-1 of the text in hexadecimal digits.
+    pub(crate) digest: String,
+    pub(crate) keys: usize,
+}
+
+macro_rules! scripts {
+    ($($id:ident $name:literal $keys:literal $flags:literal [$($part:literal),*];)*) => {
+        /// Every script, in the order of [`all`].
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub(crate) enum Id {
+            $($id,)*
+        }
+
+        /// Names of all scripts, as metrics and messages know them.
+        pub(crate) const NAMES: [&str; [$(Id::$id),*].len()] = [$($name),*];
+
+        #[cfg(test)]
+        pub(crate) const IDS: [Id; NAMES.len()] = [$(Id::$id),*];
+
+        static ALL: LazyLock<[Script; NAMES.len()]> = LazyLock::new(|| {
+            [$(Script::new(
+                $name,
+                $keys,
+                concat!("#!lua", $flags, "\n", $(include_str!(concat!("../scripts/part/", $part, ".lua")), "\n",)* include_str!(concat!("../scripts/", $name, ".lua"))),
+            )),*]
+        });
+
+        #[cfg(test)]
+        pub(crate) fn own_text(id: Id) -> &'static str {
+            match id {
+                $(Id::$id => include_str!(concat!("../scripts/", $name, ".lua")),)*
+            }
+        }
+    };
+}
+
+// Scripts that only read carry the flag `no-writes`: they also run on a full server.
+scripts! {
+    Hold "hold" 4 "" ["lane", "reap"];
+    Confirm "confirm" 5 "" ["lane"];
+    Release "release" 4 "" ["lane"];
+    Cancel "cancel" 2 "" [];
+    Leave "leave" 2 "" ["lane"];
+    Settle "settle" 5 "" ["lane"];
+    Reap "reap" 5 "" ["lane", "reap"];
+    LoadBegin "load_begin" 5 "" [];
+    LoadChunk "load_chunk" 3 "" [];
+    LoadEnd "load_end" 1 "" [];
+    Mend "mend" 1 "" [];
+    Unload "unload" 5 "" [];
+    Look "look" 3 " flags=no-writes" [];
+    Undecided "undecided" 3 " flags=no-writes" [];
+    Meta "meta" 4 " flags=no-writes" [];
+    Stock "stock" 1 " flags=no-writes" [];
+    Join "join" 2 "" [];
+    Present "present" 2 "" [];
+    LinePublish "line_publish" 1 "" [];
+    LineLoad "line_load" 1 "" [];
+    LineLook "line_look" 2 " flags=no-writes" [];
+    LineUnload "line_unload" 2 "" [];
+    LeaseTake "lease_take" 1 "" [];
+    LeaseDrop "lease_drop" 1 "" [];
+}
+
+impl Script {
+    fn new(name: &'static str, keys: usize, text: &str) -> Self {
+        Self { name, text: text.to_owned(), digest: sha1_smol::Sha1::from(text).digest().to_string(), keys }
+    }
+}
+
+impl Id {
+    pub(crate) fn script(self) -> &'static Script {
+        &ALL[self as usize]
+    }
+}
+
+/// All scripts, for loading them into a server.
+pub(crate) fn all() -> &'static [Script] {
+    &*ALL
+}
