@@ -1,1 +1,32 @@
-//! The load harness: journeys over HTTP, a history and an oracle
+//! The load harness: journeys over HTTP, a history and an oracle.
+//!
+//! It knows Holdfast only by its HTTP contract. Visitors travel in a closed model (each starts again when it has arrived)
+//! or arrive at random at a given rate; what they saw is kept in a compact history and compared with the invariants
+//! (I1, I3, I4, I6, I7 as far as a visitor can see them).
+
+mod args;
+mod limits;
+
+pub use args::{Args, BadArgs, Journey};
+
+/// Exit code: the run ended and everything asked for was met.
+pub const DONE: u8 = 0;
+/// Exit code: the run itself failed (server not there, wrong arguments, the client is too slow).
+pub const FAILED: u8 = 1;
+/// Exit code: a threshold was missed.
+pub const MISSED: u8 = 3;
+/// Exit code: the oracle found something. Goes before [`MISSED`].
+pub const FOUND: u8 = 4;
+
+/// Runs the load, prints the report to stdout and talk to stderr, and returns the exit code:
+/// [`DONE`], [`FAILED`], [`MISSED`] or [`FOUND`].
+#[must_use]
+pub fn run(args: &Args) -> u8 {
+    match args.check() {
+        Ok(_) => DONE,
+        Err(error) => {
+            eprintln!("load: {error}");
+            FAILED
+        }
+    }
+}
