@@ -47,6 +47,13 @@ macro_rules! name {
             }
         }
 
+        /// Equal, ordered and hashed like its text, so maps can be asked with text that was never checked.
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl FromStr for $name {
             type Err = BadId;
             fn from_str(text: &str) -> Result<Self, BadId> {
