@@ -55,6 +55,8 @@ pub struct VisitorSum {
     pub units: u64,
     /// Every booking, cancelled ones too, in order of the log.
     pub bookings: Vec<HoldId>,
+    /// Highest number of a pass that booked. A cancelled booking does not give its pass back.
+    pub done: Option<u64>,
 }
 
 /// A log that says what no committer may write. The lane stops: going on would build on sand.
@@ -103,7 +105,7 @@ pub struct LaneFold {
     visitors: HashMap<VisitorHash, VisitorSum>,
     decided: HashMap<HoldId, Decided>,
     from: HashSet<String>,
-    /// Passes that booked, in order of the log. A cancelled booking does not give its pass back.
+    /// Passes that booked, in order of the log.
     passes: Vec<u64>,
     /// One allocation per different content: a hot sale has few, and a map of its own costs more than the rest of a record.
     known_lines: HashSet<Arc<Lines>>,
@@ -171,6 +173,7 @@ impl LaneFold {
         let visitor = self.visitors.entry(booked.visitor).or_default();
         visitor.units += booked.lines.units();
         visitor.bookings.push(id);
+        visitor.done = visitor.done.max(booked.pass);
         self.passes.extend(booked.pass);
         let decided = Decided {
             state: HoldState::Sold,
