@@ -103,6 +103,14 @@ pub const LEDGER_READ_MS: u64 = 5_000;
 pub const RESEND_MS: (u64, u64) = (10, 500);
 /// Milliseconds the embedded ledger waits for another process that has locked its file.
 pub const LEDGER_LOCK_MS: u64 = 1_000;
+/// Milliseconds a lease on a lane or a line lives: how long nobody takes over an owner that died.
+pub const LEASE_MS: u64 = 1_000;
+/// Milliseconds between two renewals of a lease: two may fail before it ends.
+pub const LEASE_EVERY_MS: u64 = 300;
+/// Milliseconds before an owner tries again what Redis or the ledger did not do, at first and at most (doubled in between).
+pub const OWNER_RETRY_MS: (u64, u64) = (25, 1_000);
+/// Milliseconds between two comparisons of Redis with the fold.
+pub const RECONCILE_EVERY_MS: u64 = 1_000;
 /// Milliseconds between two looks of a lane's owner at Redis and the ledger.
 pub const HEARTBEAT_MS: u64 = 1_000;
 /// Milliseconds between two runs of a lane's ticker (overdue holds, forgotten intents).
@@ -169,6 +177,7 @@ const _: () = assert!(
     REDIS_CONNECT_MS < REDIS_CALL_MS && REDIS_CALL_MS < CONFIRM_PATIENCE_MS,
     "an answer is given after its calls have ended"
 );
+const _: () = assert!(LEASE_EVERY_MS * 3 < LEASE_MS, "two renewals may fail");
 const _: () = assert!(MAX_LANES.is_power_of_two() && MAX_LANES <= 1 << 10, "a lane fits the 10 bits of a hold's id");
 const _: () = assert!(HTTP_IN_FLIGHT <= MAX_OWNER_QUEUE, "what ingress lets in fits the owners' queues");
 const _: () = assert!(HTTP_HEAD_BYTES >= 8_192, "hyper's smallest buffer");
