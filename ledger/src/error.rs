@@ -92,6 +92,12 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The caller's bug: a claim without an owner, or with one that is too long.
+    #[error("an owner's name has 1 to {limit} bytes and no NUL")]
+    BadOwner {
+        /// `domain::limits::MAX_OWNER_BYTES`.
+        limit: usize,
+    },
 }
 
 impl Error {
@@ -109,7 +115,8 @@ impl Error {
             | Self::Foreign { .. }
             | Self::TooLarge { .. }
             | Self::TooMany { .. }
-            | Self::BadAppend { .. } => Applied::No,
+            | Self::BadAppend { .. }
+            | Self::BadOwner { .. } => Applied::No,
         }
     }
 
@@ -129,6 +136,7 @@ impl Error {
             Self::TooLarge { .. } => "too_large",
             Self::TooMany { .. } => "too_many",
             Self::BadAppend { .. } => "bad_append",
+            Self::BadOwner { .. } => "bad_owner",
         }
     }
 
@@ -146,13 +154,13 @@ impl Error {
         "too_large",
         "too_many",
         "bad_append",
+        "bad_owner",
     ];
 
     pub(crate) fn unavailable(why: impl Into<String>) -> Self {
         Self::Unavailable { why: why.into(), applied: Applied::No }
     }
 
-    #[allow(dead_code, reason = "used by the stores")]
     pub(crate) fn unknown(why: impl Into<String>) -> Self {
         Self::Unavailable { why: why.into(), applied: Applied::Unknown }
     }

@@ -2,20 +2,25 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use domain::LogId;
 
-use crate::{Append, Entry, Error, Head, Store, Writer};
+use crate::metrics::CallMeters;
+use crate::{Append, Entry, Error, Head, Sqlite, Store, Writer};
 
 /// A store, shared. Cheap to clone; every call may be made from any thread. The promises are those of [`Store`].
 #[derive(Clone)]
-pub struct Ledger(Arc<dyn Store>);
+pub struct Ledger {
+    store: Arc<dyn Store>,
+    meters: Arc<CallMeters>,
+}
 
 impl Ledger {
-    /// Over any store.
+    /// Over any store. Takes its metrics from the recorder that is installed by then.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self(store)
+        Self { store, meters: Arc::new(CallMeters::new()) }
     }
 
     /// Opens or creates the embedded store in this file. Blocks for the file's checks; call it at start-up.
@@ -23,14 +28,13 @@ impl Ledger {
     /// # Errors
     /// Everything that is wrong with the file or its folder, each its own variant.
     pub fn sqlite(path: &Path) -> Result<Self, Error> {
-        let _ = path;
-        Err(Error::unavailable("the embedded store is not built yet"))
+        Ok(Self::new(Arc::new(Sqlite::open(path)?)))
     }
 
     /// The store behind the handle, to wrap it.
     #[must_use]
     pub fn store(&self) -> Arc<dyn Store> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.store)
     }
 
     /// See [`Store::claim`].
@@ -38,7 +42,9 @@ impl Ledger {
     /// # Errors
     /// As there.
     pub async fn claim(&self, log: &LogId, owner: &str) -> Result<Writer, Error> {
-        self.0.claim(log, owner).await
+        let answer = self.store.claim(log, owner).await;
+        self.meters.outcome("claim", &answer);
+        answer
     }
 
     /// See [`Store::append`].
@@ -46,7 +52,10 @@ impl Ledger {
     /// # Errors
     /// As there.
     pub async fn append(&self, writer: &Writer, events: &[String]) -> Result<Append, Error> {
-        self.0.append(writer, events).await
+        let since = Instant::now();
+        let answer = self.store.append(writer, events).await;
+        self.meters.append(since, events.len(), &answer);
+        answer
     }
 
     /// See [`Store::read`].
@@ -54,7 +63,10 @@ impl Ledger {
     /// # Errors
     /// As there.
     pub async fn read(&self, log: &LogId, after: u64, most: usize) -> Result<Vec<Entry>, Error> {
-        self.0.read(log, after, most).await
+        let since = Instant::now();
+        let answer = self.store.read(log, after, most).await;
+        self.meters.read("read", since, &answer);
+        answer
     }
 
     /// Reads everything above `after`, page by page, and hands each entry to `visit`. Answers the number of the last one (`after` when there
@@ -81,7 +93,10 @@ impl Ledger {
     /// # Errors
     /// As there.
     pub async fn head(&self, log: &LogId) -> Result<Head, Error> {
-        self.0.head(log).await
+        let since = Instant::now();
+        let answer = self.store.head(log).await;
+        self.meters.read("head", since, &answer);
+        answer
     }
 
     /// See [`Store::list`].
@@ -89,7 +104,9 @@ impl Ledger {
     /// # Errors
     /// As there.
     pub async fn list(&self, prefix: &str) -> Result<Vec<LogId>, Error> {
-        self.0.list(prefix).await
+        let answer = self.store.list(prefix).await;
+        self.meters.outcome("list", &answer);
+        answer
     }
 
     /// See [`Store::check`].
@@ -97,12 +114,12 @@ impl Ledger {
     /// # Errors
     /// As there.
     pub fn check(&self) -> Result<(), Error> {
-        self.0.check()
+        self.store.check()
     }
 
     /// See [`Store::bytes`].
     #[must_use]
     pub fn bytes(&self) -> Option<u64> {
-        self.0.bytes()
+        self.store.bytes()
     }
 }

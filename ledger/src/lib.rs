@@ -4,10 +4,20 @@
 //! time, decided by a fence that only grows; an append is all or nothing, under the condition that fence and head are the writer's.
 //! This is the only crate that knows SQLite, and later CQL.
 
+mod append;
 mod error;
 mod handle;
+pub mod metrics;
+mod sqlite;
 mod store;
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+pub mod faulty;
+
+pub use append::Limits;
 pub use error::{Applied, Error};
 pub use handle::Ledger;
+pub use sqlite::Sqlite;
 pub use store::{Append, Entry, Head, Store, Writer};
