@@ -5,6 +5,7 @@
 //! (I1, I3, I4, I6, I7 as far as a visitor can see them).
 
 mod args;
+mod http;
 mod limits;
 
 pub use args::{Args, BadArgs, Journey};

@@ -12,3 +12,39 @@ pub(crate) const MAX_THREADS: u16 = 64;
 pub(crate) const MAX_RATE: f64 = 1_000_000.0;
 /// Any span of a run.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
+
+/// Bytes of one answer: a sale of 2,000 items is below 1 MiB.
+pub(crate) const MAX_ANSWER_BYTES: usize = 4 << 20;
+/// Bytes a connection's buffer starts with: every answer of a journey fits.
+pub(crate) const BUFFER_BYTES: usize = 4 << 10;
+/// Headers of one answer.
+pub(crate) const MAX_HEADERS: usize = 32;
+/// Opening a connection.
+pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
+/// Arrivals that wait for a free visitor per thread; more are counted as not started.
+pub(crate) const MAX_WAITING_ARRIVALS: usize = 65_536;
+/// The pacer's shortest nap: arrivals closer together than this start together.
+pub(crate) const SHORTEST_NAP: Duration = Duration::from_micros(100);
+/// After the end of a run: arrivals that are late are still started for so long.
+pub(crate) const START_LATE: Duration = Duration::from_secs(5);
+/// After the end of a run and the patience of its calls: then what is under way is dropped.
+pub(crate) const DRAIN: Duration = Duration::from_secs(5);
+
+/// First and longest pause before a request whose answer was lost is sent again, doubled in between.
+pub(crate) const RESEND: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+/// Longest pause that a `Retry-After` or `poll_in_ms` is followed.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Shortest pause between two polls, whatever the server says.
+pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// Bookings, tickets and passes kept per thread for the oracle (about 40 bytes each); later ones are counted only.
+pub(crate) const MAX_KEPT: usize = 4_000_000;
+/// Visitors per thread whose answers are asked for once more at the end.
+pub(crate) const MAX_SAMPLES: usize = 200;
+/// Findings, and strange answers, that are told one by one.
+pub(crate) const MAX_TOLD: usize = 20;
+/// How old what a poll shows may be: `max-age`, the processes' own polling and the time in between, rounded up.
+pub(crate) const STALE_SECONDS: usize = 5;
+/// Share of one core from which on a thread of the client is itself the bottleneck.
+pub(crate) const BUSY: f64 = 0.9;
