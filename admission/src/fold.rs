@@ -300,7 +300,11 @@ impl LineFold {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let trees = self.active.len() * 2 * size_of::<(Millis, u64)>() * 2;
-        self.used.bytes() + trees + self.calls.capacity() * size_of::<Call>() + self.passes.bytes() + self.called.bytes()
+        self.used.bytes()
+            + trees
+            + self.calls.capacity() * size_of::<Call>()
+            + self.passes.bytes()
+            + self.called.bytes()
     }
 }
 

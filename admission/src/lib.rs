@@ -1,8 +1,15 @@
 //! Who may enter: the step, the line and its owner, the registry of sales, and what each process shows of a line.
 
+pub mod clock;
 pub mod fold;
 pub mod line;
 pub mod meter;
+pub mod metrics;
+pub mod sales;
 pub mod step;
+pub mod view;
 
+pub use clock::Clock;
 pub use line::{Claim, Joined, Line, LineError, LineStatus, NotYet};
+pub use sales::{Acted, SaleMap, Sales, SalesError};
+pub use view::{LineView, Snapshot};

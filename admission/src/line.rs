@@ -3,5 +3,5 @@
 
 mod handle;
 
-pub(crate) use handle::{Inbox, Request, channel};
 pub use handle::{Claim, Joined, Line, LineError, LineStatus, NotYet};
+pub(crate) use handle::{Inbox, Request, channel};

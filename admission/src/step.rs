@@ -10,6 +10,7 @@
 mod gaps;
 
 use domain::Millis;
+use serde::{Deserialize, Serialize};
 
 pub use gaps::Gaps;
 
@@ -112,7 +113,8 @@ pub struct Terms {
 }
 
 /// What holds the frontier.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Binding {
     /// The sale is not open.
     #[default]

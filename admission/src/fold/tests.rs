@@ -133,7 +133,8 @@ fn ends_that_are_repeated_or_of_nobody_change_nothing() {
 #[test]
 fn a_million_numbers_take_less_than_half_a_byte_each() {
     let mut fold = LineFold::new(60_000);
-    let mut entry = LineEvent { at: Millis(0), numbers_to: 1_000_000, pass_ttl_ms: Some(300_000), ..LineEvent::default() };
+    let mut entry =
+        LineEvent { at: Millis(0), numbers_to: 1_000_000, pass_ttl_ms: Some(300_000), ..LineEvent::default() };
     // A hundred called in each step of 100 ms; every tenth never shows up, the others leave after two steps.
     let mut leaving = VecDeque::new();
     for seq in 1..=10_000_u64 {

@@ -72,6 +72,17 @@ impl Gaps {
     }
 }
 
+impl FromIterator<(u64, u64)> for Gaps {
+    /// Ranges in rising order.
+    fn from_iter<T: IntoIterator<Item = (u64, u64)>>(ranges: T) -> Self {
+        let mut gaps = Self::default();
+        for (first, last) in ranges {
+            gaps.add(first, last);
+        }
+        gaps
+    }
+}
+
 /// Numbers of `first..=last` that lie in `after + 1..=to`.
 fn overlap(first: u64, last: u64, after: u64, to: u64) -> u64 {
     let (first, last) = (first.max(after + 1), last.min(to));

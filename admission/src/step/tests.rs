@@ -1,8 +1,13 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 
-const SETTINGS: Settings =
-    Settings { pace_per_minute: 6_000, active_passes: 1_000, units_per_visitor: Some(4), lapse_permille: 0, take_permille: 1_000 };
+const SETTINGS: Settings = Settings {
+    pace_per_minute: 6_000,
+    active_passes: 1_000,
+    units_per_visitor: Some(4),
+    lapse_permille: 0,
+    take_permille: 1_000,
+};
 
 fn seen(gaps: &Gaps) -> Observation<'_> {
     Observation {
@@ -89,7 +94,8 @@ fn places_taken_and_promised_count_against_the_cap() {
 fn nobody_is_called_to_an_empty_shelf() {
     let gaps = Gaps::default();
     let at = |free, held, active, unclaimed| {
-        let decision = step(&Observation { active, unclaimed, stock: Some(Stock { free, held }), ..seen(&gaps) }, &SETTINGS);
+        let decision =
+            step(&Observation { active, unclaimed, stock: Some(Stock { free, held }), ..seen(&gaps) }, &SETTINGS);
         (decision.called, decision.binding)
     };
     assert_eq!(at(0, 0, 0, 0), (0, Binding::Stock));
@@ -139,7 +145,11 @@ fn gaps_are_jumped_at_no_cost() {
     let decision = step(&Observation { frontier: 5, issued: 20_002, calls_room: 8, ..seen(&gaps) }, &SETTINGS);
     assert_eq!((decision.frontier, decision.called), (10_003, 8), "five before the gap, three behind it");
     let rest = step(&Observation { frontier: 10_003, issued: 20_000, ..seen(&gaps) }, &SETTINGS);
-    assert_eq!((rest.frontier, rest.called), (20_000, 2), "a gap at the end is jumped as well: a ticket in it may turn up");
+    assert_eq!(
+        (rest.frontier, rest.called),
+        (20_000, 2),
+        "a gap at the end is jumped as well: a ticket in it may turn up"
+    );
     let held = step(&Observation { frontier: 10_005, issued: 20_002, active: 1_000, ..seen(&gaps) }, &SETTINGS);
     assert_eq!(held.frontier, 10_005, "without room for anybody nothing moves");
 }

@@ -1,0 +1,167 @@
+//! What one process shows of a line: the same for everybody, replaced as a whole.
+
+use domain::{Millis, Phase, SaleDoc};
+use lua::lane::LaneStock;
+
+use super::shown::Shown;
+use super::stock::{Band, ItemStock};
+use crate::step::{Binding, Gaps, Stock};
+
+/// One process' picture of a sale's line and stock. Staleness only ever says "wait": the frontier was logged before
+/// anybody learnt of it, and the line's owner decides.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Snapshot {
+    /// Counts changes of what is shown; part of the document's `ETag`.
+    pub version: u64,
+    /// Tickets up to here may enter: the highest this process has ever seen (H17).
+    pub frontier: u64,
+    /// Highest number that may have been given out.
+    pub issued: u64,
+    /// Numbers nobody stands behind.
+    pub gaps: Gaps,
+    /// The sale's pace.
+    pub pace_per_minute: u32,
+    /// People called in the last minute.
+    pub called: u64,
+    /// Passes alive, and people called who have not claimed yet.
+    pub inside: u64,
+    /// What holds the frontier.
+    pub binding: Binding,
+    /// Stock by item, in the document's order; empty until it was read once.
+    pub items: Vec<ItemStock>,
+    /// Free units of all items.
+    pub free: u64,
+    /// Units in checkout of all items.
+    pub live: u64,
+    /// The word for the sale as a whole: the best of its items; `None` until the stock was read once.
+    pub band: Option<Band>,
+    /// When the stock was last read.
+    pub stock_as_of: Option<Millis>,
+    /// When Redis last answered for line and stock, by this process' clock; `None`: not yet.
+    pub as_of: Option<Millis>,
+}
+
+/// What a sale's line does, in one word for everybody.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum LineState {
+    /// Not open yet.
+    Scheduled,
+    /// Open.
+    Open,
+    /// Open, but certain that nothing is left.
+    SoldOut,
+    /// Over.
+    Closed,
+}
+
+impl LineState {
+    /// The name in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Open => "open",
+            Self::SoldOut => "sold_out",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// What one look at Redis brought. `None`: not loaded, or no answer; what was known stays.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Looked {
+    /// The line as its owner published it.
+    pub line: Option<LineLooked>,
+    /// The stock of every lane, when all of them answered. A part of the lanes is no stock: what is missing may be free.
+    pub lanes: Option<Vec<LaneStock>>,
+}
+
+/// The line's part of a look.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LineLooked {
+    /// The published frontier.
+    pub frontier: u64,
+    /// The owner's words.
+    pub shown: Shown,
+}
+
+impl Snapshot {
+    /// The picture after a look. The frontier and the numbers never go back, whatever Redis says (H17).
+    #[must_use]
+    pub fn after(&self, looked: &Looked, doc: &SaleDoc, now: Millis) -> Self {
+        let mut next = self.clone();
+        next.pace_per_minute = doc.room().map_or(0, |room| room.pace_per_minute);
+        if let Some(line) = &looked.line {
+            next.see_line(line);
+        }
+        if let Some(lanes) = &looked.lanes {
+            next.see_stock(lanes, doc);
+            next.stock_as_of = Some(now);
+        }
+        let whole = looked.lanes.is_some() && (looked.line.is_some() || doc.room().is_none());
+        if whole {
+            next.as_of = Some(now);
+        }
+        if !self.shows_the_same(&next) {
+            next.version += 1;
+        }
+        next
+    }
+
+    fn see_line(&mut self, line: &LineLooked) {
+        self.frontier = self.frontier.max(line.frontier);
+        self.issued = self.issued.max(line.shown.issued).max(self.frontier);
+        self.called = line.shown.called;
+        self.inside = line.shown.active.saturating_add(line.shown.unclaimed);
+        self.binding = line.shown.binding;
+        if self.gaps.ranges() != line.shown.gaps {
+            self.gaps = line.shown.gaps.iter().copied().collect();
+        }
+    }
+
+    fn see_stock(&mut self, lanes: &[LaneStock], doc: &SaleDoc) {
+        self.items.clear();
+        (self.free, self.live) = (0, 0);
+        for item in &doc.items {
+            let (mut free, mut live) = (0, 0);
+            for lane in lanes {
+                let at = lane.items.binary_search_by(|(id, _)| id.cmp(&item.id));
+                if let Some((_, stock)) = at.ok().and_then(|at| lane.items.get(at)) {
+                    free += u64::try_from(stock.free).unwrap_or(0);
+                    live += u64::try_from(stock.live).unwrap_or(0);
+                }
+            }
+            self.free += free;
+            self.live += live;
+            let band = Band::of(free, live, item.units);
+            self.items.push(ItemStock { item: item.id.clone(), units: item.units, free, live, band });
+        }
+        self.band = self.items.iter().map(|item| item.band).min();
+    }
+
+    /// The stock for the step, unless it was read longer than `most_ms` ago.
+    #[must_use]
+    pub fn stock(&self, now: Millis, most_ms: u64) -> Option<Stock> {
+        self.stock_as_of.filter(|at| now.since(*at) <= most_ms).map(|_| Stock { free: self.free, held: self.live })
+    }
+
+    /// The line in one word.
+    #[must_use]
+    pub fn state(&self, phase: Phase) -> LineState {
+        match (phase, self.band) {
+            (Phase::Scheduled, _) => LineState::Scheduled,
+            (Phase::Closed, _) => LineState::Closed,
+            (Phase::Open, Some(Band::SoldOut)) => LineState::SoldOut,
+            (Phase::Open, _) => LineState::Open,
+        }
+    }
+
+    fn shows_the_same(&self, other: &Self) -> bool {
+        let line = |shot: &Self| (shot.frontier, shot.pace_per_minute);
+        line(self) == line(other)
+            && self.items.iter().map(|item| item.band).eq(other.items.iter().map(|item| item.band))
+    }
+}
+
+#[cfg(test)]
+mod tests;
