@@ -1,0 +1,165 @@
+//! The command line: words and flags, nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Given;
+
+/// A queue-fronted booking appliance: waiting room, holds, bookings that are never sold twice.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, disable_help_subcommand = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command. Every setting can also be given as HOLDFAST_... in the environment.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Read settings from this file
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of everything kept on this machine [default: holdfast-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<String>,
+    /// Address for visitors; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Address for operators [default: 127.0.0.1:8081]
+    #[arg(long, global = true, value_name = "ADDR")]
+    admin_listen: Option<String>,
+    /// Write data as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+impl Common {
+    /// What the flags say about settings.
+    pub(crate) fn given(&self) -> Given {
+        let flags = [
+            ("data", "--data", &self.data),
+            ("listen", "--listen", &self.listen),
+            ("admin_listen", "--admin-listen", &self.admin_listen),
+        ];
+        let flags = flags.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value.clone()?))).collect();
+        Given { file: self.config.clone(), flags }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in one process on stores of its own, with a demo sale
+    Dev(Dev),
+    /// Run roles on a configured Redis and ledger
+    Serve(Serve),
+    /// Operate a sale of a running program
+    #[command(subcommand)]
+    Sale(Sale),
+    /// Prove from the stores themselves that nothing was sold twice, lost or orphaned
+    Audit {
+        /// The sale's id
+        sale: String,
+    },
+    /// Read the ledger
+    #[command(subcommand)]
+    Log(Log),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check the configuration and print every mistake
+    CheckConfig,
+    /// Keys of tokens, operators and visitors
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Print the version
+    Version,
+    /// Print a completion script for this shell
+    Completion { shell: clap_complete::Shell },
+    /// Print docs/metrics.md
+    #[command(hide = true)]
+    MetricsPage,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Apply and open the sale of this file as well (may be repeated)
+    #[arg(long = "sale", value_name = "FILE")]
+    pub(crate) sales: Vec<PathBuf>,
+    /// Start without the demo sales
+    #[arg(long)]
+    pub(crate) no_demo: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Roles of this process, separated by commas; for now always all of them
+    #[arg(long, value_name = "ROLES", value_delimiter = ',')]
+    pub(crate) role: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sale {
+    /// Create or change a sale from its document
+    Apply {
+        /// A TOML file; - reads stdin
+        file: PathBuf,
+    },
+    /// All sales
+    List,
+    /// One sale with its figures
+    Show { sale: String },
+    /// Open now, whatever the document says
+    Open {
+        sale: String,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Close now, for good
+    Close {
+        sale: String,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// Names of all logs
+    List {
+        /// Only those that begin like this: lane/demo/
+        #[arg(default_value = "")]
+        prefix: String,
+    },
+    /// A log's events, one a line
+    Read {
+        /// Its name, such as lane/demo/0
+        log: String,
+        /// First event to print
+        #[arg(long, value_name = "SEQ", default_value_t = 1)]
+        from: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every setting as it counts now
+    Show {
+        /// And where it comes from
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Write a file of fresh random keys; one that exists is never touched
+    Create {
+        /// Where; the configured keys file when absent
+        file: Option<PathBuf>,
+    },
+}

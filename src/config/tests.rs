@@ -1,0 +1,129 @@
+#![allow(clippy::unwrap_used)]
+
+use super::layers::variable;
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn file(text: &str) -> (tempfile::TempDir, Given) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("holdfast.toml");
+    std::fs::write(&path, text).unwrap();
+    (folder, Given { file: Some(path), flags: Vec::new() })
+}
+
+#[test]
+fn the_shipped_default_is_complete_and_right() {
+    let loaded = Loaded::with(&Given::default(), []);
+    assert_eq!(loaded.mistakes(), [""; 0]);
+    let config = loaded.config().unwrap();
+    assert_eq!(config.mode, Mode::Dev);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.redis, None);
+    assert!(!config.admin_listen_given);
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
+    let (_folder, mut given) =
+        file("listen = \"127.0.0.1:1\"\nadmin_listen = \"127.0.0.1:1\"\n[log]\nlevel = \"warn\"");
+    given.flags.push(("listen", "--listen", "127.0.0.1:3".to_owned()));
+    let environment = environment(&[
+        ("HOLDFAST_LISTEN", "127.0.0.1:2"),
+        ("HOLDFAST_ADMIN_LISTEN", "127.0.0.1:2"),
+        ("HOLDFAST_THREADS", "3"),
+    ]);
+    let loaded = Loaded::with(&given, environment);
+    let origin = |key: &str| loaded.shown().into_iter().find(|shown| shown.key == key).unwrap().origin;
+    assert_eq!(origin("listen"), "--listen");
+    assert_eq!(origin("admin_listen"), "HOLDFAST_ADMIN_LISTEN");
+    assert!(origin("log.level").ends_with("holdfast.toml"));
+    assert_eq!(origin("log.format"), "default");
+    let config = loaded.config().unwrap();
+    assert_eq!((config.listen.port(), config.admin_listen.port(), config.threads), (3, 2, 3));
+    assert_eq!(config.log, LogSettings { level: "warn".to_owned(), json: false });
+    assert!(config.admin_listen_given);
+}
+
+#[test]
+fn all_mistakes_are_told_together_with_key_value_range_and_place() {
+    let (_folder, given) =
+        file("listne = \"x\"\nmode = \"prod\"\nhttp = 3\n[edge]\nproxy_protocol = \"yes\"\n[nonsense]\na = 1");
+    let environment = environment(&[
+        ("HOLDFAST_THREADS", "many"),
+        ("HOLDFAST_LISTEN", "here"),
+        ("HOLDFAST_REDIS", "tcp"),
+        ("HOLDFAST_LEDGER", "postgres:x"),
+        ("HOLDFAST_ADMIN_LISTN", "127.0.0.1:1"),
+        ("HOLDFAST_SERVICE_HOST", "10.0.0.1"),
+        ("HOLDFAST_PORT_80_TCP", "tcp://10.0.0.1:80"),
+    ]);
+    let failure = Loaded::with(&given, environment).config().unwrap_err().to_string();
+    for wanted in [
+        "listne = \"x\" (from ",
+        "did you mean \"listen\"?",
+        "mode = \"prod\" (from ",
+        "must be one of dev, production",
+        "http = 3 (from ",
+        "must be a table",
+        "edge.proxy_protocol = \"yes\" (from ",
+        "nonsense",
+        "threads = \"many\" (from HOLDFAST_THREADS): must be 0 to 1024",
+        "listen = \"here\" (from HOLDFAST_LISTEN): must be an address with a port",
+        "redis = \"tcp\" (from HOLDFAST_REDIS): must be unix:PATH or HOST:PORT",
+        "ledger = \"postgres:x\" (from HOLDFAST_LEDGER): must be sqlite:PATH",
+        "HOLDFAST_ADMIN_LISTN: unknown variable, did you mean HOLDFAST_ADMIN_LISTEN?",
+    ] {
+        assert!(failure.contains(wanted), "{failure}\nshould say {wanted}");
+    }
+    assert!(failure.starts_with("configuration: 10 mistakes"), "{failure}");
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_one_mistake_with_its_name() {
+    let given = Given { file: Some(PathBuf::from("no/such.toml")), flags: Vec::new() };
+    assert!(Loaded::with(&given, []).mistakes()[0].contains("no/such.toml"));
+    let (_folder, given) = file("listen = ");
+    assert!(Loaded::with(&given, []).mistakes()[0].contains("line 1"));
+}
+
+#[test]
+fn a_secret_is_shown_neither_among_the_values_nor_in_a_mistake() {
+    let set = environment(&[("HOLDFAST_OPERATOR_KEY", "very-secret")]);
+    let shown = Loaded::with(&Given::default(), set).shown();
+    assert!(shown.iter().all(|shown| !shown.value.to_string().contains("very-secret")));
+    let wrong = environment(&[("HOLDFAST_OPERATOR_KEY", "very secret")]);
+    let mistakes = Loaded::with(&Given::default(), wrong).mistakes();
+    assert!(mistakes.len() == 1 && !mistakes[0].contains("very secret"), "{mistakes:?}");
+}
+
+#[test]
+fn lists_and_durations_can_be_given_in_the_environment() {
+    let set = environment(&[("HOLDFAST_EDGE_TRUSTED_PROXIES", "10.0.0.0/8, ::1"), ("HOLDFAST_HTTP_IDLE", "5s")]);
+    let config = Loaded::with(&Given::default(), set).config().unwrap();
+    assert_eq!(config.http.trusted_proxies, ["10.0.0.0/8", "::1"]);
+    assert_eq!(config.http.idle, Duration::from_secs(5));
+}
+
+#[test]
+fn every_setting_has_its_own_name_in_the_environment() {
+    let mut names: Vec<String> =
+        Loaded::with(&Given::default(), []).shown().iter().map(|shown| variable(&shown.key)).collect();
+    let all = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
+#[test]
+fn redis_is_a_socket_or_a_host_and_port() {
+    let at = |text: &str| {
+        Loaded::with(&Given::default(), environment(&[("HOLDFAST_REDIS", text)])).config().map(|config| config.redis)
+    };
+    assert_eq!(at("unix:/run/redis.sock").unwrap(), Some(RedisAt::Unix(PathBuf::from("/run/redis.sock"))));
+    assert_eq!(at("redis://cache:6379/").unwrap(), Some(RedisAt::Tcp("cache".to_owned(), 6379)));
+    assert!(at("redis://user:pass@cache:6379").is_err());
+    assert!(at("cache:99999").is_err());
+}
