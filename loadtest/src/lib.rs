@@ -4,9 +4,12 @@
 //! or arrive at random at a given rate; what they saw is kept in a compact history and compared with the invariants
 //! (I1, I3, I4, I6, I7 as far as a visitor can see them).
 
+mod answer;
 mod args;
 mod http;
 mod limits;
+mod oracle;
+mod stats;
 
 pub use args::{Args, BadArgs, Journey};
 
