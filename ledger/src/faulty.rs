@@ -192,3 +192,6 @@ impl Store for Faulty {
         self.store.bytes()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,6 +112,9 @@ const DEAD: &str = "its writing thread has died, restart holdfast";
 impl Writes {
     /// Hands a write over and waits for its outcome. Not bounded in time: the caller is.
     async fn write(&self, write: Write) -> Result<Written, Error> {
+        if !self.hopeful() {
+            return Err(Error::unavailable(DEAD));
+        }
         let (sender, answer) = oneshot::channel();
         self.queue.send(Job { write, answer: sender }).await.map_err(|_| Error::unavailable(DEAD))?;
         // The thread may have died before, during or after this write.
