@@ -274,6 +274,7 @@ impl LaneFold {
 }
 
 /// The fields of `LaneEvent::Booked` beside its id.
+#[derive(Clone, Copy)]
 struct Booked<'a> {
     visitor: VisitorHash,
     lines: &'a Lines,

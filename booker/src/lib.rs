@@ -10,10 +10,14 @@ pub mod convert;
 pub mod decide;
 pub mod fold;
 mod lane;
+pub mod metrics;
+mod owner;
 pub mod stock;
+mod view;
 
 pub use answer::{
     Booking, CancelAnswer, ConfirmAnswer, HoldAnswer, HoldRequest, HoldView, LaneError, LaneStatus, LookAnswer,
     PassRef, ReleaseAnswer,
 };
 pub use lane::{Lane, LaneConfig};
+pub use owner::{LaneOwner, lane};

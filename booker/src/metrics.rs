@@ -1,0 +1,222 @@
+//! What a lane's owner measures.
+
+use domain::metric::{Kind, Metric};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use crate::answer::{CancelAnswer, ConfirmAnswer, HoldAnswer, LaneError};
+
+macro_rules! metrics {
+    ($($name:ident = $text:literal, $kind:ident, $unit:literal, [$(($label:literal, $values:expr)),*], $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $name: Metric = Metric {
+                name: $text,
+                kind: Kind::$kind,
+                unit: $unit,
+                labels: &[("sale", &[]), ("lane", &[]) $(, ($label, $values))*],
+                help: $help,
+            };
+        )*
+        /// Every metric of this crate.
+        pub const ALL: &[Metric] = &[$($name),*];
+    };
+}
+
+/// Outcomes of holds.
+const HOLDS: &[&str] = &[
+    "held",
+    "replayed",
+    "key_reused",
+    "gone",
+    "sold_out",
+    "all_held",
+    "limit",
+    "too_many_holds",
+    "pass_expired",
+    "pass_done",
+    "no_such_item",
+    "busy",
+    "no_owner",
+    "not_loaded",
+    "unknown",
+    "stopped",
+];
+/// Outcomes of confirms and cancels that were answered while somebody waited.
+const CONFIRMS: &[&str] = &[
+    "booked",
+    "confirming",
+    "refused_gone",
+    "refused_sold_out",
+    "refused_limit",
+    "cancelled",
+    "key_reused",
+    "too_many",
+    "foreign",
+    "not_booked",
+    "busy",
+    "no_owner",
+    "not_loaded",
+    "unknown",
+    "stopped",
+];
+/// Kinds of events.
+const EVENTS: &[&str] = &["booked", "refused", "cancelled", "stock"];
+/// Lane states.
+pub(crate) const STATES: &[&str] = &["waiting", "claiming", "folding", "loading", "serving", "unloaded", "stopped"];
+/// What the reconciler compares.
+const COMPARED: &[&str] = &["free", "live"];
+
+metrics! {
+    HOLDS_TOTAL = "holdfast_booker_holds_total", Counter, "holds", [("outcome", HOLDS)], "Hold requests answered by the lane's owner.";
+    CONFIRMS_TOTAL = "holdfast_booker_confirms_total", Counter, "confirms", [("outcome", CONFIRMS)], "Confirms answered by the lane's owner while somebody waited.";
+    CANCELS_TOTAL = "holdfast_booker_cancels_total", Counter, "cancels", [("outcome", CONFIRMS)], "Cancels answered by the lane's owner while somebody waited.";
+    EVENTS_TOTAL = "holdfast_booker_events_total", Counter, "events", [("kind", EVENTS)], "Events that the lane's owner appended to the ledger.";
+    GROUP_EVENTS = "holdfast_booker_commit_group_events", Histogram, "events", [], "Events in one append: how many bookings share one durable write.";
+    APPEND_SECONDS = "holdfast_booker_append_seconds", Histogram, "seconds", [], "Time from handing a group to the ledger to its answer.";
+    APPEND_FAILURES = "holdfast_booker_append_failures_total", Counter, "appends", [], "Appends that the ledger did not take, or whose outcome is unknown; their intents are decided anew.";
+    SETTLE_LAG = "holdfast_booker_settle_lag_events", Gauge, "events", [], "Events in the ledger that Redis has not been told of yet.";
+    UNDECIDED = "holdfast_booker_undecided_intents", Gauge, "intents", [], "Confirms and cancels that wait for the ledger.";
+    TAKEOVERS = "holdfast_booker_takeovers_total", Counter, "claims", [], "Claims of the lane's log by this process.";
+    STEPDOWNS = "holdfast_booker_stepdowns_total", Counter, "stops", [], "Times the owner found that the log has another writer, and stopped.";
+    LOADS = "holdfast_booker_loads_total", Counter, "loads", [], "Times Redis was empty and loaded from the fold.";
+    REPLAYS = "holdfast_booker_replays_total", Counter, "reads", [], "Reads of the log because Redis was behind what is kept in memory.";
+    DIFFERENCE = "holdfast_booker_reconciler_difference_units", Gauge, "units", [("figure", COMPARED)], "Units by which Redis differed from the ledger at the last comparison, before it was mended.";
+    MENDED = "holdfast_booker_reconciler_mended_units_total", Counter, "units", [("figure", COMPARED)], "Units put right in Redis, always towards the ledger.";
+    STATE = "holdfast_booker_lane_state", Gauge, "lanes", [("state", STATES)], "1 for the state the lane is in, 0 for the others; `stopped` means that the ledger lost data.";
+}
+
+/// One counter per label value, so that counting looks nothing up.
+pub(crate) struct Labelled(Vec<(&'static str, Counter)>);
+
+impl Labelled {
+    fn new(of: &Metric, sale: &str, lane: &str, label: &'static str, values: &[&'static str]) -> Self {
+        let handle = |value: &'static str| counter!(of.name, "sale" => sale.to_owned(), "lane" => lane.to_owned(), label => value);
+        Self(values.iter().map(|value| (*value, handle(value))).collect())
+    }
+
+    pub(crate) fn count(&self, value: &str) {
+        if let Some((_, counter)) = self.0.iter().find(|(name, _)| *name == value) {
+            counter.increment(1);
+        }
+    }
+}
+
+/// The handles of one lane.
+pub(crate) struct Metrics {
+    holds: Labelled,
+    confirms: Labelled,
+    cancels: Labelled,
+    pub(crate) events: Labelled,
+    pub(crate) group_events: Histogram,
+    pub(crate) append_seconds: Histogram,
+    pub(crate) append_failures: Counter,
+    pub(crate) settle_lag: Gauge,
+    pub(crate) undecided: Gauge,
+    pub(crate) takeovers: Counter,
+    pub(crate) stepdowns: Counter,
+    pub(crate) loads: Counter,
+    pub(crate) replays: Counter,
+    pub(crate) difference_free: Gauge,
+    pub(crate) difference_live: Gauge,
+    pub(crate) mended_free: Counter,
+    pub(crate) mended_live: Counter,
+    states: Vec<(&'static str, Gauge)>,
+}
+
+impl Metrics {
+    pub(crate) fn new(sale: &str, lane: u16) -> Self {
+        let lane = lane.to_string();
+        let labelled = |of: &Metric, label, values| Labelled::new(of, sale, &lane, label, values);
+        let counter = |of: &Metric| counter!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone());
+        let gauge = |of: &Metric| gauge!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone());
+        let histogram = |of: &Metric| histogram!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone());
+        let figure =
+            |name: &'static str| [("sale", sale.to_owned()), ("lane", lane.clone()), ("figure", name.to_owned())];
+        let state = |name: &'static str| {
+            (name, gauge!(STATE.name, "sale" => sale.to_owned(), "lane" => lane.clone(), "state" => name))
+        };
+        Self {
+            holds: labelled(&HOLDS_TOTAL, "outcome", HOLDS),
+            confirms: labelled(&CONFIRMS_TOTAL, "outcome", CONFIRMS),
+            cancels: labelled(&CANCELS_TOTAL, "outcome", CONFIRMS),
+            events: labelled(&EVENTS_TOTAL, "kind", EVENTS),
+            group_events: histogram(&GROUP_EVENTS),
+            append_seconds: histogram(&APPEND_SECONDS),
+            append_failures: counter(&APPEND_FAILURES),
+            settle_lag: gauge(&SETTLE_LAG),
+            undecided: gauge(&UNDECIDED),
+            takeovers: counter(&TAKEOVERS),
+            stepdowns: counter(&STEPDOWNS),
+            loads: counter(&LOADS),
+            replays: counter(&REPLAYS),
+            difference_free: gauge!(DIFFERENCE.name, &figure("free")),
+            difference_live: gauge!(DIFFERENCE.name, &figure("live")),
+            mended_free: counter!(MENDED.name, &figure("free")),
+            mended_live: counter!(MENDED.name, &figure("live")),
+            states: STATES.iter().map(|name| state(name)).collect(),
+        }
+    }
+
+    pub(crate) fn hold(&self, answer: &Result<HoldAnswer, LaneError>) {
+        self.holds.count(match answer {
+            Ok(HoldAnswer::Hold { replayed: false, .. }) => "held",
+            Ok(HoldAnswer::Hold { replayed: true, .. }) => "replayed",
+            Ok(HoldAnswer::KeyReused) => "key_reused",
+            Ok(HoldAnswer::Gone(_)) => "gone",
+            Ok(HoldAnswer::SoldOut) => "sold_out",
+            Ok(HoldAnswer::AllHeld) => "all_held",
+            Ok(HoldAnswer::Limit) => "limit",
+            Ok(HoldAnswer::TooManyHolds) => "too_many_holds",
+            Ok(HoldAnswer::PassExpired) => "pass_expired",
+            Ok(HoldAnswer::PassDone) => "pass_done",
+            Ok(HoldAnswer::NoSuchItem) => "no_such_item",
+            Err(error) => error.as_str(),
+        });
+    }
+
+    pub(crate) fn confirm(&self, answer: &Result<ConfirmAnswer, LaneError>) {
+        use domain::RefuseReason;
+        self.confirms.count(match answer {
+            Ok(ConfirmAnswer::Booked(_)) => "booked",
+            Ok(ConfirmAnswer::Confirming) => "confirming",
+            Ok(ConfirmAnswer::Refused(RefuseReason::Gone)) => "refused_gone",
+            Ok(ConfirmAnswer::Refused(RefuseReason::SoldOut)) => "refused_sold_out",
+            Ok(ConfirmAnswer::Refused(RefuseReason::Limit)) => "refused_limit",
+            Ok(ConfirmAnswer::Cancelled(_)) => "cancelled",
+            Ok(ConfirmAnswer::KeyReused) => "key_reused",
+            Ok(ConfirmAnswer::TooMany) => "too_many",
+            Ok(ConfirmAnswer::Foreign) => "foreign",
+            Err(error) => error.as_str(),
+        });
+    }
+
+    pub(crate) fn cancel(&self, answer: &Result<CancelAnswer, LaneError>) {
+        self.cancels.count(match answer {
+            Ok(CancelAnswer::Cancelled(_)) => "cancelled",
+            Ok(CancelAnswer::Cancelling) => "confirming",
+            Ok(CancelAnswer::NotBooked) => "not_booked",
+            Ok(CancelAnswer::Foreign) => "foreign",
+            Err(error) => error.as_str(),
+        });
+    }
+
+    pub(crate) fn state(&self, now: &str) {
+        for (name, gauge) in &self.states {
+            gauge.set(if *name == now { 1.0 } else { 0.0 });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_house_and_are_unique() {
+        for (n, metric) in ALL.iter().enumerate() {
+            assert!(metric.name.starts_with("holdfast_booker_"), "{}", metric.name);
+            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            assert!(!ALL[..n].iter().any(|other| other.name == metric.name), "{}", metric.name);
+        }
+    }
+}

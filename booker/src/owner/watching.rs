@@ -1,0 +1,259 @@
+//! The owner's eyes: heartbeat, undecided intents, ticker, the sale's stock, reconciliation, unloading (R7, R9).
+
+use domain::event::Event as _;
+use domain::limits::{DECIDED_KEEP_MS, MAX_READ_EVENTS};
+use domain::{Act, Millis, SaleEvent};
+use ledger::{Entry, Head};
+use lua::CallError;
+use lua::lane::{LaneMeta, LaneState, Mend, MendItem, MendReply, ReapReply, Undecided};
+use tokio::time::Instant;
+
+use super::tenure::Phase;
+use super::{LaneOwner, What, clock};
+use crate::answer::LaneError;
+use crate::committer::{Asked, Offered, Verdict};
+use crate::convert;
+use crate::decide::Intent;
+use crate::stock::stock_of;
+
+impl LaneOwner {
+    /// A visitor's call found the lane other than expected: look at once instead of with the next heartbeat.
+    pub(super) fn look_soon(&mut self, error: LaneError) {
+        if error == LaneError::NotLoaded {
+            self.look_now();
+        }
+    }
+
+    /// Looks at Redis, then at the log: one look at a time.
+    pub(super) fn look_now(&mut self) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        if tenure.looking {
+            // At most one look follows at once, however many ask for it: the next heartbeat comes anyway.
+            return;
+        }
+        tenure.looking = true;
+        tenure.look_again = false;
+        let (asked, context) = (tenure.committer.ask(), self.context.clone());
+        self.start(async move { What::Meta(asked, lua::lane::meta(&context.redis, &context.keys).await) });
+    }
+
+    pub(super) fn on_meta(&mut self, asked: Asked, result: Result<LaneMeta, CallError>, now: Instant) {
+        let state = match result {
+            Ok(meta) => Some(meta.state),
+            Err(error) => {
+                self.redis_failed("look", &error, now);
+                None
+            }
+        };
+        if let (Phase::Serving(tenure), Some(state)) = (&mut self.phase, state) {
+            tenure.redis_failing = false;
+            // Without the log's word this decides nothing but what Redis needs: a fenced owner's load is refused by its epoch.
+            tenure.committer.observe(asked, Some(state), None);
+            self.on_view(now);
+        }
+        let context = self.context.clone();
+        self.start(async move { What::Head(asked, state, context.ledger.head(&context.log).await) });
+    }
+
+    pub(super) fn on_head(
+        &mut self,
+        asked: Asked,
+        state: Option<LaneState>,
+        result: Result<Head, ledger::Error>,
+        now: Instant,
+    ) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        tenure.looking = false;
+        let head = match result {
+            Ok(head) => head,
+            Err(error) => {
+                tracing::warn!(log = %self.context.log, %error, "the lane's log cannot be looked at");
+                return;
+            }
+        };
+        match tenure.committer.observe(asked, state, Some(&head)) {
+            Verdict::Fine => {
+                if std::mem::take(&mut tenure.look_again) {
+                    self.timers.look = self.timers.look.min(now + std::time::Duration::from_millis(10));
+                }
+                self.on_view(now);
+            }
+            Verdict::StepDown => self.step_down("a look at the log found another writer"),
+            Verdict::LedgerLostData => self.stop("the ledger has less than it had"),
+        }
+    }
+
+    /// After each look that found the lane loaded: what may have been forgotten is read again.
+    pub(super) fn on_view(&mut self, _now: Instant) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        if tenure.committer.settled().is_none() {
+            return;
+        }
+        if !std::mem::replace(&mut tenure.told_passes, true) {
+            let passes = tenure.committer.fold().passes().to_vec();
+            if !passes.is_empty() {
+                let _ = self.ended.send(passes);
+            }
+        }
+        if !std::mem::replace(&mut tenure.rereading, true) {
+            let context = self.context.clone();
+            self.start(async move { What::Undecided(lua::lane::undecided_all(&context.redis, &context.keys).await) });
+        }
+    }
+
+    /// Intents have no cursor: all of them are read, and those that nobody works on are decided (R7).
+    pub(super) fn on_undecided(&mut self, result: Result<Vec<Undecided>, CallError>) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        tenure.rereading = false;
+        let Ok(undecided) = result else { return };
+        for found in undecided {
+            let intent = match found {
+                Undecided::Confirm(id, Some(record)) => convert::intent(id, &record),
+                // No record says whose it is and what for. The set never names one; an edit by hand might.
+                Undecided::Confirm(_, None) => None,
+                Undecided::Cancel(id) => Some(Intent::Cancel { id }),
+            };
+            if let Some(intent) = intent {
+                self.offer(intent);
+            }
+        }
+    }
+
+    pub(super) fn reap(&mut self) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        if tenure.committer.settled().is_none() || std::mem::replace(&mut tenure.reaping, true) {
+            return;
+        }
+        let (context, cursor) = (self.context.clone(), tenure.reap_cursor);
+        self.start(async move { What::Reaped(lua::lane::reap(&context.redis, &context.keys, cursor).await) });
+    }
+
+    pub(super) fn on_reaped(&mut self, result: &Result<ReapReply, CallError>, now: Instant) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        tenure.reaping = false;
+        let Ok(reaped) = result else { return };
+        tenure.reap_cursor = reaped.cursor;
+        if reaped.more {
+            self.timers.reap = now;
+        }
+        if reaped.requeued > 0 {
+            self.on_view(now);
+        }
+    }
+
+    /// Reads what is new in the sale's log. Stock is decided there, and this lane's share is pulled into its own log.
+    pub(super) fn pull_stock(&mut self) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        if std::mem::replace(&mut tenure.pulling, true) {
+            return;
+        }
+        let (context, after) = (self.context.clone(), tenure.pulled);
+        self.start(
+            async move { What::SaleLog(context.ledger.read(&context.sale_log, after, MAX_READ_EVENTS / 10).await) },
+        );
+    }
+
+    pub(super) fn on_sale_log(&mut self, result: Result<Vec<Entry>, ledger::Error>, now: Instant) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        tenure.pulling = false;
+        let Ok(entries) = result else { return };
+        if !entries.is_empty() {
+            // Fewer than asked for is not the end: only an empty answer is.
+            self.timers.pull = now;
+        }
+        let config = &self.context.config;
+        for entry in entries {
+            let event = match SaleEvent::decode(&entry.event) {
+                Ok(event) => event,
+                Err(error) => {
+                    tracing::error!(log = %self.context.sale_log, seq = entry.seq, %error, "the sale's log cannot be read: its stock stays out");
+                    self.timers.pull = now + std::time::Duration::from_secs(1);
+                    return;
+                }
+            };
+            let lanes = match &event.act {
+                Act::Define { doc, .. } => doc.lanes,
+                Act::Close => {
+                    tenure.closed_at = Some(event.at);
+                    1
+                }
+                Act::Open => 1,
+            };
+            if let Some(intent) = stock_of(&config.sale, entry.seq, &event, config.lane, lanes) {
+                let known =
+                    matches!(&intent, Intent::Stock { from, .. } if tenure.committer.fold().has_stock_from(from));
+                if !known && tenure.committer.offer(intent) == Offered::Full {
+                    return;
+                }
+            }
+            tenure.pulled = entry.seq;
+        }
+    }
+
+    pub(super) fn reconcile_soon(&mut self) {
+        if let Phase::Serving(tenure) = &mut self.phase {
+            tenure.mend_wanted = true;
+        }
+    }
+
+    /// Compares free with the fold and puts it right, in one script that names the settled seq it is meant for: sent between two
+    /// settles, so that under load it is not always late.
+    pub(super) fn start_mend(&mut self) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        if !tenure.mend_wanted || tenure.mending || tenure.committer.is_settling() {
+            return;
+        }
+        let (Some(settled), Some(sums)) = (tenure.committer.settled(), tenure.committer.settled_sums()) else { return };
+        let item = |(item, sum): (&domain::ItemId, &crate::fold::ItemSum)| MendItem {
+            item: item.clone(),
+            allocated: sum.allocated,
+            sold: sum.sold,
+        };
+        let mend = Mend { expected: settled, items: sums.iter().map(item).collect() };
+        (tenure.mend_wanted, tenure.mending) = (false, true);
+        let context = self.context.clone();
+        self.start(async move { What::Mended(lua::lane::mend(&context.redis, &context.keys, &mend).await) });
+    }
+
+    pub(super) fn on_mended(&mut self, result: Result<MendReply, CallError>) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        tenure.mending = false;
+        let Ok(MendReply::Done(mended)) = result else { return };
+        let mut units = 0;
+        for item in &mended {
+            let off = item.was.unwrap_or(0).abs_diff(item.is);
+            tracing::warn!(log = %self.context.log, item = %item.item, was = item.was, is = item.is, "free units in Redis were not the ledger's: mended");
+            units += off;
+        }
+        self.metrics.difference_free.set(super::tenure::count(units));
+        self.metrics.mended_free.increment(units);
+    }
+
+    /// A day after the sale is over nobody needs its records in Redis: the fold answers (R6, growth).
+    pub(super) fn unload_when_over(&mut self) {
+        let closes_at = self.context.doc().closes_at;
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        let over = [closes_at, tenure.closed_at].into_iter().flatten().min();
+        let committer = &tenure.committer;
+        let done = committer.settled() == Some(committer.fold().head()) && committer.undecided() == 0;
+        let due = over.is_some_and(|over: Millis| clock() >= over.plus(DECIDED_KEEP_MS));
+        if !due || !done || std::mem::replace(&mut tenure.unloading, true) {
+            return;
+        }
+        let (context, fence) = (self.context.clone(), committer.fence());
+        self.start(async move { What::Unloaded(lua::lane::unload(&context.redis, &context.keys, fence).await) });
+    }
+
+    pub(super) fn on_unloaded(&mut self, result: Result<bool, CallError>, _now: Instant) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        tenure.unloading = false;
+        match result {
+            Ok(true) => {
+                tracing::info!(log = %self.context.log, "the sale is over: the lane's keys were removed from Redis");
+                tenure.committer.unloaded();
+            }
+            Ok(false) => self.look_now(),
+            Err(error) => tracing::warn!(log = %self.context.log, %error, "the lane could not be unloaded"),
+        }
+    }
+}
