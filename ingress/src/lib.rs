@@ -1,1 +1,57 @@
-//! HTTP: server, routes, handlers and tokens at the edge
+//! HTTP: server, routes, handlers and tokens at the edge.
+//!
+//! [`App`] is what the handlers work with. Each ingress thread runs [`serve_public`], one thread runs [`serve_admin`].
+
+mod admin;
+mod app;
+mod call;
+mod edge;
+mod front;
+pub mod metrics;
+mod problem;
+mod rendered;
+mod reply;
+mod route;
+mod schema;
+mod server;
+mod settings;
+mod visitor;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+pub use app::{App, Audit, Check, Events, MetricsText, OperatorKey, Parts, SaleHandle, SaleMap};
+pub use edge::address::{Network, NotANetwork};
+pub use server::tls::{BadTls, Tls};
+pub use settings::{Limits, Settings};
+
+/// Serves visitors on a clone of `listener` until `stop` says true (or its sender is gone); then accepts nothing more, lets
+/// requests under way finish within `Settings::server.drain`, and returns. Each ingress thread runs one, on a
+/// current-thread runtime with time and I/O enabled.
+///
+/// # Errors
+/// Only when the listener cannot be used at all.
+pub async fn serve_public(listener: TcpListener, app: App, stop: watch::Receiver<bool>) -> io::Result<()> {
+    let front = Arc::new(front::Front::<visitor::Visitors>::new(app.clone(), visitor::ROUTES));
+    let settings = &app.parts.settings;
+    let counters = metrics::Listener::new("public");
+    let mut server = server::Server::new(front, settings.server.clone(), Arc::clone(&app.public_slots), counters);
+    server.proxies = settings.proxy_protocol.then(|| settings.trusted_proxies.clone());
+    server.tls = app.parts.tls.clone();
+    server.serve(listener, stop).await
+}
+
+/// Serves operators (`/admin/v1`), `/livez`, `/readyz` and `/metrics`, like [`serve_public`]. It has its own connections, so
+/// that a crowd at the front does not keep operators out.
+///
+/// # Errors
+/// Only when the listener cannot be used at all.
+pub async fn serve_admin(listener: TcpListener, app: App, stop: watch::Receiver<bool>) -> io::Result<()> {
+    let front = Arc::new(front::Front::<admin::Operators>::new(app.clone(), admin::ROUTES));
+    let limits = Limits { connections_per_address: 0, ..app.parts.settings.server.clone() };
+    let counters = metrics::Listener::new("admin");
+    server::Server::new(front, limits, Arc::clone(&app.admin_slots), counters).serve(listener, stop).await
+}

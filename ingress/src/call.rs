@@ -1,0 +1,159 @@
+//! One request, as the handlers see it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use domain::Millis;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, Method};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::app::App;
+use crate::edge::address::{self, Client};
+use crate::problem::{Name, Problem, bad};
+use crate::server::answer::Connection;
+
+/// One request with everything it takes to answer it.
+pub(crate) struct Call {
+    pub(crate) app: App,
+    pub(crate) head: http::request::Parts,
+    pub(crate) from: Arc<Connection>,
+    pub(crate) body: Incoming,
+    /// Where the path's parameter stands.
+    pub(crate) param: Range<usize>,
+}
+
+impl Call {
+    /// The text of the path's parameter; empty where it has none.
+    pub(crate) fn param(&self) -> &str {
+        self.head.uri.path().get(self.param.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// A header's text; `None` when it is absent or not visible ASCII.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// One parameter of the query, as it stands there.
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        let pairs = self.head.uri.query()?.split('&');
+        pairs
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// This process' wall clock.
+    #[allow(clippy::unused_self, reason = "handlers have no other clock")]
+    pub(crate) fn now(&self) -> Millis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The client behind the proxies.
+    pub(crate) fn client(&self) -> Client<'_> {
+        let trusted = &self.app.parts.settings.trusted_proxies;
+        address::client(&self.head.headers, self.from.peer, self.from.tls, trusted)
+    }
+
+    /// Reads the whole body, at most `most` bytes, within the time for bodies.
+    pub(crate) async fn read(&mut self, most: usize) -> Result<Bytes, Problem> {
+        if self.body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        let announced = self.head.headers.get(CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|n| n > most as u64) {
+            return Err(too_large(most));
+        }
+        let patience = self.app.parts.settings.server.body;
+        let read = tokio::time::timeout(patience, collect(&mut self.body, most)).await;
+        let bytes = read.map_err(|_| Problem::new(Name::TooSlow, "The body did not arrive in time.").close())??;
+        self.from.phase.body_read();
+        Ok(bytes)
+    }
+
+    /// Reads a body of JSON. An absent Content-Type is taken for JSON, another one is not.
+    pub(crate) async fn json<T: DeserializeOwned>(&mut self, most: usize) -> Result<T, Problem> {
+        self.expect_json()?;
+        let bytes = self.read(most).await?;
+        parse(&bytes)
+    }
+
+    /// For calls that need no body: none, or an empty object.
+    pub(crate) async fn no_body(&mut self, most: usize) -> Result<(), Problem> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+
+        if self.body.is_end_stream() {
+            return Ok(());
+        }
+        self.expect_json()?;
+        let bytes = self.read(most).await?;
+        if bytes.is_empty() { Ok(()) } else { parse::<Nothing>(&bytes).map(drop) }
+    }
+
+    fn expect_json(&self) -> Result<(), Problem> {
+        match self.content_type() {
+            None | Some("application/json") => Ok(()),
+            Some(other) => {
+                Err(Problem::new(Name::WrongContentType, format!("{other} came, application/json is taken.")))
+            }
+        }
+    }
+
+    /// The media type without its parameters.
+    pub(crate) fn content_type(&self) -> Option<&str> {
+        let value = self.head.headers.get(CONTENT_TYPE)?;
+        Some(value.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim())
+    }
+}
+
+async fn collect(body: &mut Incoming, most: usize) -> Result<Bytes, Problem> {
+    let (mut first, mut more) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::new(Name::BadRequest, "The body broke off.").close())?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + more.len() + data.len() > most {
+            return Err(too_large(most));
+        }
+        // Nearly every body is one frame, which is then used as it is.
+        match (first.is_empty(), more.is_empty()) {
+            (true, true) => first = data,
+            (false, true) => {
+                more.extend_from_slice(&first);
+                more.extend_from_slice(&data);
+                first.clear();
+            }
+            _ => more.extend_from_slice(&data),
+        }
+    }
+    Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+fn too_large(most: usize) -> Problem {
+    Problem::new(Name::TooLarge, format!("This call takes bodies of at most {most} bytes.")).close()
+}
+
+/// Reads JSON, and says where it goes wrong.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        // The message repeats the place; the part before it says what.
+        let text = error.to_string();
+        let what = text.split(" at line ").next().unwrap_or_default().to_owned();
+        bad("body", place, what)
+    })
+}

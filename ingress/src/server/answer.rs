@@ -1,0 +1,97 @@
+//! What a handler gives back to the server: an answer now, or a future of one.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use super::phase::Phase;
+
+/// A request as it comes from the socket.
+pub(crate) type Request = http::Request<Incoming>;
+/// An answer, its body in one piece.
+pub(crate) type Response = http::Response<Full<Bytes>>;
+
+/// The answer of a handler. What memory alone can answer costs no allocation for a future.
+#[allow(clippy::large_enum_variant, reason = "moved twice per request, and a box would cost more")]
+pub(crate) enum Answer {
+    /// Ready, once.
+    Now(Option<Response>),
+    /// Comes later.
+    Later(BoxFuture<'static, Response>),
+}
+
+impl Answer {
+    /// An answer that is ready.
+    pub(crate) fn now(response: Response) -> Self {
+        Self::Now(Some(response))
+    }
+
+    /// An answer that has to wait for something.
+    pub(crate) fn later(future: impl Future<Output = Response> + Send + 'static) -> Self {
+        Self::Later(Box::pin(future))
+    }
+}
+
+/// One listener's handlers.
+pub(crate) trait Handler: Clone + Send + Sync + Unpin + 'static {
+    /// Answers one request of a connection. Never fails: failures are answers too.
+    fn handle(&self, request: Request, from: &Arc<Connection>) -> Answer;
+}
+
+/// What is known of the connection a request came on.
+pub(crate) struct Connection {
+    /// The other end, after a PROXY header when those are enabled.
+    pub(crate) peer: std::net::IpAddr,
+    /// Whether the connection itself is encrypted.
+    pub(crate) tls: bool,
+    /// Where it stands.
+    pub(crate) phase: Arc<Phase>,
+}
+
+/// hyper's view of a handler on one connection.
+pub(crate) struct Service<H> {
+    pub(crate) handler: H,
+    pub(crate) connection: Arc<Connection>,
+}
+
+impl<H: Handler> hyper::service::Service<Request> for Service<H> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request) -> Answering {
+        use hyper::body::Body as _;
+        let phase = &self.connection.phase;
+        phase.handling(!request.body().is_end_stream());
+        Answering { answer: self.handler.handle(request, &self.connection), phase: Arc::clone(phase) }
+    }
+}
+
+/// An answer on its way; tells the phase when it is there.
+pub(crate) struct Answering {
+    answer: Answer,
+    phase: Arc<Phase>,
+}
+
+impl Future for Answering {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = match &mut self.answer {
+            Answer::Now(response) => match response.take() {
+                Some(response) => response,
+                None => return Poll::Pending,
+            },
+            Answer::Later(future) => std::task::ready!(future.as_mut().poll(cx)),
+        };
+        self.phase.answered();
+        Poll::Ready(Ok(response))
+    }
+}

@@ -1,0 +1,145 @@
+//! One connection, from its first byte to its end.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::Duration;
+
+use domain::limits::HTTP_LINGER_BYTES;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::answer::{Connection, Handler, Service};
+use super::phase::{Wait, Watched};
+use crate::settings::Limits;
+
+/// How long the rest of an unread body may keep a connection that has had its answer.
+const LINGER: Duration = Duration::from_secs(2);
+const BRIEFLY: Duration = Duration::from_millis(100);
+const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Told to every connection of a listener when it stops.
+#[derive(Default)]
+pub(crate) struct Draining {
+    begun: AtomicBool,
+    wake: Notify,
+}
+
+impl Draining {
+    pub(crate) fn begin(&self) {
+        self.begun.store(true, Relaxed);
+        self.wake.notify_waiters();
+    }
+
+    pub(crate) fn begun(&self) -> bool {
+        self.begun.load(Relaxed)
+    }
+}
+
+/// Why a connection ended; the label of the metric.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// The client closed it, or the answer said it would be.
+    Done,
+    /// What came was not HTTP, or the socket broke.
+    Broken,
+    /// The client was too slow.
+    TooSlow,
+}
+
+/// hyper's settings for every connection of a listener. Its own timer stays off: it knows the head of a request only, and
+/// cannot tell a connection that rests from one that trickles.
+pub(crate) fn protocol(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.header_read_timeout(None).half_close(false).keep_alive(true).max_buf_size(limits.head_bytes.max(8_192));
+    builder
+}
+
+/// Serves requests on `socket` until either side has had enough.
+pub(crate) async fn drive<S, H>(
+    protocol: &http1::Builder,
+    socket: S,
+    handler: H,
+    connection: Arc<Connection>,
+    limits: &Limits,
+    draining: &Draining,
+) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    H: Handler,
+{
+    let phase = Arc::clone(&connection.phase);
+    let io = TokioIo::new(Watched::new(socket, Arc::clone(&phase)));
+    let mut http = protocol.serve_connection(io, Service { handler, connection });
+    let mut timer = pin!(tokio::time::sleep_until(phase.look_again(limits)));
+    let mut drained = pin!(draining.wake.notified());
+    drained.as_mut().enable();
+    let (mut registered, mut asked) = (false, false);
+    let end = poll_fn(|cx| {
+        // A task's waker stays the same, so once is enough; whether it fired is read from the flag, which costs nothing.
+        if !registered {
+            registered = true;
+            let _ = drained.as_mut().poll(cx);
+        }
+        if !asked && draining.begun() {
+            asked = true;
+            std::pin::Pin::new(&mut http).graceful_shutdown();
+        }
+        if let Poll::Ready(result) = http.poll_without_shutdown(cx) {
+            return Poll::Ready(if result.is_ok() { End::Done } else { End::Broken });
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if phase.overdue(limits) {
+                return Poll::Ready(End::TooSlow);
+            }
+            timer.as_mut().reset(phase.look_again(limits));
+        }
+        Poll::Pending
+    })
+    .await;
+    let socket = http.into_parts().io.into_inner().into_inner();
+    match end {
+        End::Done if !phase.body_unread() => close(socket).await,
+        End::Done | End::Broken => linger(socket, LINGER).await,
+        End::TooSlow if phase.wait() == Wait::Head => refuse(socket, TOO_SLOW).await,
+        End::TooSlow => {}
+    }
+    end
+}
+
+async fn close<S: AsyncWrite + Unpin>(mut socket: S) {
+    // Already closed by the other side, or about to be dropped anyway.
+    let _ = tokio::time::timeout(LINGER, socket.shutdown()).await;
+}
+
+/// Writes a last answer if the socket takes it at once, and closes. Brief: it is given to those there is no room for.
+pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, answer: &[u8]) {
+    if let Ok(Ok(())) = tokio::time::timeout(BRIEFLY, socket.write_all(answer)).await {
+        linger(socket, BRIEFLY).await;
+    }
+}
+
+/// Closes our side and throws away what still comes, within bounds: a socket dropped with unread bytes resets the
+/// connection, and the client would lose the answer it is being told.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, most: Duration) {
+    let until = Instant::now() + most;
+    let discard = async {
+        socket.shutdown().await?;
+        let mut left = HTTP_LINGER_BYTES;
+        let mut bytes = [0; 8_192];
+        while left > 0 {
+            match socket.read(&mut bytes).await? {
+                0 => break,
+                read => left = left.saturating_sub(read),
+            }
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    // Whatever goes wrong here, the connection is over.
+    let _ = tokio::time::timeout_at(until, discard).await;
+}

@@ -1,0 +1,91 @@
+//! The plain pages: what is on sale, and what each problem means.
+
+use std::fmt::Write as _;
+
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderValue};
+
+use crate::call::Call;
+use crate::problem::{KINDS, Name, Problem};
+use crate::reply::{self, Response};
+
+const STYLE: &str = "<meta name=viewport content='width=device-width'><style>:root{color-scheme:light dark}\
+    body{font:1rem/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}code{font-size:.95em}</style>";
+
+/// `/`: the sales and where the API is described.
+pub(crate) fn home(call: &Call) -> Response {
+    let now = call.now();
+    let mut page = page("Holdfast");
+    page.push_str("<h1>Holdfast</h1><h2>Sales</h2><ul>");
+    for sale in call.app.sales().iter() {
+        let (id, title) = (sale.id(), sale.fold.doc.title.as_deref().unwrap_or(sale.id().as_str()));
+        let state = sale.phase(now).as_str();
+        let title = escape(title);
+        let _ =
+            write!(page, "<li><a href='/v1/sales/{id}'>{title}</a> ({state}) · <a href='/v1/sales/{id}/line'>line</a>");
+    }
+    page.push_str(
+        "</ul><h2>API</h2><ul><li><a href='/openapi.json'>/openapi.json</a>\
+         <li><a href='/v1/sales'>/v1/sales</a><li><a href='/problems'>/problems</a></ul>",
+    );
+    html(page, "no-cache")
+}
+
+/// `/problems`: all of them.
+pub(crate) fn problems() -> Response {
+    let mut page = page("Problems");
+    page.push_str("<h1>Problems</h1><ul>");
+    for kind in KINDS {
+        let _ =
+            write!(page, "<li><a href='/problems/{0}'>{0}</a> ({1}): {2}", kind.name, kind.status.as_u16(), kind.title);
+    }
+    page.push_str("</ul>");
+    html(page, "max-age=3600")
+}
+
+/// `/problems/{name}`: what it means and what to do.
+pub(crate) fn problem(call: &Call) -> Result<Response, Problem> {
+    let unknown = || Problem::new(Name::NotFound, "There is no problem of this name; /problems lists them.");
+    let kind = KINDS.iter().find(|kind| kind.name == call.param()).ok_or_else(unknown)?;
+    let again = if kind.retry_safe {
+        "The same request may be sent again."
+    } else {
+        "Sending the same request again does not help."
+    };
+    let mut page = page(kind.title);
+    let _ = write!(
+        page,
+        "<h1>{}</h1><p><code>{}</code>, status {}.</p><p>{}</p><p>{}</p><p>{again}</p><p><a href='/problems'>All problems</a></p>",
+        kind.title,
+        kind.name,
+        kind.status.as_u16(),
+        kind.meaning,
+        kind.advice,
+    );
+    Ok(html(page, "max-age=3600"))
+}
+
+fn page(title: &str) -> String {
+    format!("<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>{STYLE}")
+}
+
+fn html(page: String, caching: &'static str) -> Response {
+    let mut answer = reply::body(StatusCode::OK, reply::HTML, page);
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    answer
+}
+
+/// An operator's words inside a page.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+        out
+    })
+}
