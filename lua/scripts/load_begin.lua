@@ -1,1 +1,33 @@
-return redis.error_reply('ERR')
+-- load_begin: clears a lane and starts a load (R9).
+--
+-- Guarantee: refused when the lane is loaded, or a load of a higher epoch has begun. Until load_end everything else
+-- answers NOTLOADED.
+--
+-- KEYS
+--   [1] lane: hash of meta, free and live units
+--   [2] holds: hash of records
+--   [3] due: sorted set of deadlines
+--   [4] visitors: hash of counters
+--   [5] confirming: set of undecided intents
+-- ARGV
+--   [1] epoch: fence of the loader
+--   [2] head that the load is made of
+--   [3..] 2 per item: item, free units
+-- Replies
+--   {1 DONE}
+--   {0 REFUSED}: nothing changed
+local REFUSED, DONE = 0, 1
+local FIXED, EACH = 2, 2
+
+local epoch = tonumber(ARGV[1])
+if not (epoch and tonumber(ARGV[2])) or (#ARGV - FIXED) % EACH ~= 0 then
+  return redis.error_reply('ERR load_begin: wrong arguments')
+end
+local meta = redis.call('HMGET', KEYS[1], 'loaded', 'epoch')
+if meta[1] == '1' or (tonumber(meta[2]) or 0) > epoch then return { REFUSED } end
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+redis.call('HSET', KEYS[1], 'loaded', '0', 'epoch', ARGV[1], 'settled', ARGV[2], 'chunks', '0')
+for i = FIXED + 1, #ARGV, EACH do
+  redis.call('HSET', KEYS[1], 'f:' .. ARGV[i], ARGV[i + 1], 'l:' .. ARGV[i], '0')
+end
+return { DONE }

@@ -1,1 +1,27 @@
-return redis.error_reply('ERR')
+-- meta: reads what a lane's heartbeat needs.
+--
+-- Guarantee: changes nothing; answers also when the lane is not loaded.
+--
+-- KEYS
+--   [1] lane: hash of meta
+--   [2] holds: hash of records
+--   [3] due: sorted set of deadlines
+--   [4] confirming: set of undecided intents
+-- ARGV
+--   none
+-- Replies
+--   {now_ms, one of 0 EMPTY, 1 LOADING, 2 LOADED, epoch, settled seq (head while loading), chunks done, intents, records,
+--    records due}
+local EMPTY, LOADING, LOADED = 0, 1, 2
+
+local meta = redis.call('HMGET', KEYS[1], 'loaded', 'epoch', 'settled', 'chunks')
+local epoch, settled = tonumber(meta[2]), tonumber(meta[3])
+local state = EMPTY
+if epoch and settled then
+  if meta[1] == '1' then state = LOADED elseif meta[1] == '0' then state = LOADING end
+end
+local time = redis.call('TIME')
+return {
+  time[1] * 1000 + math.floor(time[2] / 1000), state, epoch or 0, settled or 0, tonumber(meta[4]) or 0,
+  redis.call('SCARD', KEYS[4]), redis.call('HLEN', KEYS[2]), redis.call('ZCARD', KEYS[3]),
+}

@@ -1,1 +1,35 @@
-return redis.error_reply('ERR')
+-- stock: reads free and live units of every item of a lane.
+--
+-- Guarantee: changes nothing.
+--
+-- KEYS
+--   [1] lane: hash of meta, free and live units
+-- ARGV
+--   none
+-- Replies
+--   NOTLOADED
+--   {now_ms, settled seq, then per item: item, free, live}; a figure that is no number reads 0, until mend sets it right
+local fields = redis.call('HGETALL', KEYS[1])
+local meta, free, live, items = {}, {}, {}, {}
+for i = 1, #fields, 2 do
+  local kind, item = string.match(fields[i], '^([fl]):(.+)$')
+  if kind == 'f' then
+    free[item] = tonumber(fields[i + 1])
+    items[#items + 1] = item
+  elseif kind == 'l' then
+    live[item] = tonumber(fields[i + 1])
+  else
+    meta[fields[i]] = fields[i + 1]
+  end
+end
+if meta.loaded ~= '1' then
+  return redis.error_reply('NOTLOADED the lane is not loaded')
+end
+local time = redis.call('TIME')
+local reply = { time[1] * 1000 + math.floor(time[2] / 1000), tonumber(meta.settled) }
+for i = 1, #items do
+  reply[#reply + 1] = items[i]
+  reply[#reply + 1] = free[items[i]] or 0
+  reply[#reply + 1] = live[items[i]] or 0
+end
+return reply

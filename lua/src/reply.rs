@@ -32,10 +32,6 @@ impl Reader {
         self.values.next().ok_or_else(|| CallError::broken("reply is too short"))
     }
 
-    pub(crate) fn array(&mut self) -> Result<Self, CallError> {
-        Self::new(self.value()?)
-    }
-
     /// A whole number, as integer or as text.
     pub(crate) fn signed(&mut self) -> Result<i64, CallError> {
         signed(&self.value()?)

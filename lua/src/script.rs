@@ -87,3 +87,7 @@ impl Id {
 pub(crate) fn all() -> &'static [Script] {
     &*ALL
 }
+
+#[cfg(test)]
+#[path = "script_header.rs"]
+mod header;

@@ -49,7 +49,7 @@ pub struct ConfirmReplies {
 }
 
 /// The numbers the script answers instead of a record.
-pub(crate) const REFUSED: [(i64, &str, ConfirmReply); 3] =
+pub(super) const REFUSED: [(i64, &str, ConfirmReply); 3] =
     [(1, "FULL", ConfirmReply::Full), (2, "FOREIGN", ConfirmReply::Foreign), (3, "TOO_MANY", ConfirmReply::TooMany)];
 
 /// Notes a group of confirms, at most [`MAX_GROUP`]. Idempotent.

@@ -84,7 +84,7 @@ pub struct HoldReplies {
 }
 
 /// The numbers the script answers instead of a record.
-pub(crate) const REFUSED: [(i64, &str, HoldReply); 8] = [
+pub(super) const REFUSED: [(i64, &str, HoldReply); 8] = [
     (1, "KEY_REUSED", HoldReply::KeyReused),
     (2, "NO_SUCH_ITEM", HoldReply::NoSuchItem),
     (3, "PASS_DONE", HoldReply::PassDone),
@@ -106,6 +106,9 @@ pub async fn hold(redis: &Redis, keys: &LaneKeys, group: &HoldGroup) -> Result<H
     call.int(group.ttl_ms.min(MAX_DEADLINE / 2)).maybe(group.limit.map(u64::from)).size(MAX_REAP);
     call.int(RELEASED_KEEP_MS).int(u64::from(MAX_HOLDS_PER_PASS));
     for request in &group.requests {
+        if request.lines.is_empty() {
+            return Err(CallError::not_executed("a hold of nothing"));
+        }
         call.bytes(request.id.as_bytes())
             .bytes(&request.visitor.0)
             .bytes(&request.fp.0)

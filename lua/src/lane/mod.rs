@@ -38,3 +38,13 @@ pub(crate) fn bounded(what: &'static str, size: usize, most: usize) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) fn hold_refusals() -> [(i64, &'static str, HoldReply); 8] {
+    hold::REFUSED
+}
+
+#[cfg(test)]
+pub(crate) fn confirm_refusals() -> [(i64, &'static str, ConfirmReply); 3] {
+    confirm::REFUSED
+}

@@ -1,6 +1,6 @@
 //! Ends without a booking: release, reap, and the end of a pass.
 
-use domain::limits::{MAX_CONFIRMING, MAX_GROUP, MAX_REAP, RELEASED_KEEP_MS, SCAN_CHUNK};
+use domain::limits::{MAX_GROUP, MAX_REAP, RELEASED_KEEP_MS, SCAN_CHUNK};
 use domain::{HoldId, Millis, VisitorHash};
 use redis::Value;
 
@@ -101,7 +101,7 @@ pub struct ReapReply {
 /// [`CallError`]; safe to send again.
 pub async fn reap(redis: &Redis, keys: &LaneKeys, cursor: u64) -> Result<ReapReply, CallError> {
     let mut call = Call::new(Id::Reap, keys.slot(), &keys.all());
-    call.size(MAX_REAP).int(RELEASED_KEEP_MS).int(cursor).size(SCAN_CHUNK).size(MAX_CONFIRMING);
+    call.size(MAX_REAP).int(RELEASED_KEEP_MS).int(cursor).size(SCAN_CHUNK);
     let mut reply = Reader::new(redis.call(&call).await?)?;
     let read = ReapReply {
         now: reply.millis()?,
