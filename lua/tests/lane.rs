@@ -37,7 +37,7 @@ async fn later_requests_of_a_group_see_what_earlier_ones_did() {
         request(4, 2, "b=1"),     // b is held
         request(5, 2, "a=2"),     // one is left
         request(6, 2, "a=1"),
-        request(7, 3, "a=6"), // more than there ever were
+        request(7, 3, "b=2"), // more than there ever were
         request(8, 3, "c=1"),
     ];
     let held = lane.hold(&group(60_000, Some(5), requests)).await;
