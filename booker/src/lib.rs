@@ -21,3 +21,9 @@ pub use answer::{
 };
 pub use lane::{Lane, LaneConfig};
 pub use owner::{LaneOwner, lane};
+
+/// What the owner answers from the committed fold, for tests that play the owner by hand.
+#[doc(hidden)]
+pub mod view_for_tests {
+    pub use crate::view::confirm_answer;
+}

@@ -75,12 +75,7 @@ pub(crate) fn hold_answer(log: &LogId, id: HoldId, fp: Fingerprint, decided: &De
 
 /// What the committed fold says to a confirm; `None` while it is not decided. `fp` is what the hold that was confirmed was
 /// asked for, where that is known.
-pub(crate) fn confirm_answer(
-    log: &LogId,
-    fold: &LaneFold,
-    id: HoldId,
-    fp: Option<Fingerprint>,
-) -> Option<ConfirmAnswer> {
+pub fn confirm_answer(log: &LogId, fold: &LaneFold, id: HoldId, fp: Option<Fingerprint>) -> Option<ConfirmAnswer> {
     let decided = fold.decided(&id)?;
     if let (Some(asked), Some(booked)) = (fp, decided.fp)
         && asked != booked

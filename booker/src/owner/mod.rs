@@ -184,7 +184,14 @@ impl LaneOwner {
                 self.accept(command);
             }
         }
-        self.give_up_lease().await;
+        let (context, leased) = (self.context.clone(), self.wants_lease());
+        drop(self);
+        if leased {
+            let dropped = lua::lease::drop(&context.redis, (&context.keys).into(), &context.config.owner).await;
+            if let Err(error) = dropped {
+                tracing::debug!(log = %context.log, %error, "the lease was not given back and ends by itself");
+            }
+        }
     }
 
     /// Requests beyond the bound stay in the channel, and beyond that one are refused as busy (I9).

@@ -329,15 +329,9 @@ impl LaneOwner {
         self.abandon_confirms();
     }
 
-    pub(super) async fn give_up_lease(&self) {
-        let owned = !matches!(self.phase, Phase::Waiting | Phase::Stopped);
-        if owned {
-            let context = &self.context;
-            let dropped = lua::lease::drop(&context.redis, (&context.keys).into(), &context.config.owner).await;
-            if let Err(error) = dropped {
-                tracing::debug!(log = %context.log, %error, "the lease was not given back and ends by itself");
-            }
-        }
+    /// Whether this owner has, or is about to get, the lane: it then gives the lease back when it ends.
+    pub(super) const fn wants_lease(&self) -> bool {
+        !matches!(self.phase, Phase::Waiting | Phase::Stopped)
     }
 
     /// Publishes how the lane is doing, when that has changed.
