@@ -67,6 +67,8 @@ pub struct LineFold {
     seq: u64,
     at: Millis,
     numbers_to: u64,
+    /// What `numbers_to` was before it last grew.
+    numbers_before: u64,
     frontier: u64,
     pass_ttl_ms: u64,
     grace_ms: u64,
@@ -103,6 +105,9 @@ impl LineFold {
         let called = self.gaps.people(self.frontier, entry.frontier);
         self.seq = seq;
         self.at = entry.at;
+        if entry.numbers_to > self.numbers_to {
+            self.numbers_before = self.numbers_to;
+        }
         self.numbers_to = entry.numbers_to;
         if let Some((first, last)) = entry.gap {
             self.gaps.add(first, last);
@@ -122,7 +127,7 @@ impl LineFold {
         Ok(())
     }
 
-    fn check(&self, seq: u64, entry: &LineEvent) -> Result<(), BadLine> {
+    pub(crate) fn check(&self, seq: u64, entry: &LineEvent) -> Result<(), BadLine> {
         let expected = self.seq + 1;
         if seq != expected {
             return Err(BadLine::OutOfOrder { expected, found: seq });
@@ -270,6 +275,12 @@ impl LineFold {
     #[must_use]
     pub const fn numbers_to(&self) -> u64 {
         self.numbers_to
+    }
+
+    /// Where the last block begins: numbers up to here were the owner's before it, so they were given out or nearly so.
+    #[must_use]
+    pub const fn numbers_before(&self) -> u64 {
+        self.numbers_before
     }
 
     /// Tickets up to here may enter.

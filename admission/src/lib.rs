@@ -10,6 +10,6 @@ pub mod step;
 pub mod view;
 
 pub use clock::Clock;
-pub use line::{Claim, Joined, Line, LineError, LineStatus, NotYet};
+pub use line::{Claim, Joined, Line, LineConfig, LineError, LineOwner, LineStatus, NotYet, line};
 pub use sales::{Acted, SaleMap, Sales, SalesError};
 pub use view::{LineView, Snapshot};

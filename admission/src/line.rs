@@ -1,7 +1,14 @@
 //! A sale's line: who stands in it, who is called, who has a pass. One owner per line; everybody else talks to it
 //! through [`Line`].
 
+mod desk;
 mod handle;
+mod numbers;
+mod owner;
+mod places;
+mod publish;
+mod rules;
+mod serve;
 
 pub use handle::{Claim, Joined, Line, LineError, LineStatus, NotYet};
-pub(crate) use handle::{Inbox, Request, channel};
+pub use owner::{LineConfig, LineOwner, line};

@@ -1,28 +1,269 @@
-//! Names, labels and words of this crate's metrics.
+//! Names, labels and words of this crate's metrics. On hot paths handles are kept.
 
+use domain::SaleId;
 use domain::metric::{Kind, Metric};
+use metrics::{Counter, Gauge, Histogram};
 
-use crate::line::{LineError, NotYet};
-use crate::sales::ACTS;
-use crate::step::Binding;
+use crate::line::{Claim, Joined, LineError, LineStatus, NotYet};
+use crate::step::{Binding, Terms};
 
-const fn counter(
-    name: &'static str,
-    unit: &'static str,
-    labels: &'static [(&'static str, &'static [&'static str])],
-    help: &'static str,
-) -> Metric {
-    Metric { name, kind: Kind::Counter, unit, labels, help }
+type Labels = &'static [(&'static str, &'static [&'static str])];
+
+const fn metric(kind: Kind, name: &'static str, unit: &'static str, labels: Labels, help: &'static str) -> Metric {
+    Metric { name, kind, unit, labels, help }
 }
+
+const SALE: (&str, &[&str]) = ("sale", &[]);
+/// Values of `act`.
+const ACTS: &[&str] = &["define", "open", "close"];
+/// Values of `outcome` for a join: a new number, the visitor's own again, or why there was none.
+const JOINS: &[&str] =
+    &["new", "known", "busy", "no_owner", "not_loaded", "unavailable", "unknown", "not_open", "closed"];
+/// Values of `outcome` for a claim.
+const CLAIMS: &[&str] = &[
+    "granted",
+    "again",
+    "not_called",
+    "meter_full",
+    "cap_full",
+    "ended",
+    "superseded",
+    "busy",
+    "no_owner",
+    "not_loaded",
+    "unavailable",
+    "unknown",
+    "not_open",
+    "closed",
+];
+/// Values of `term`.
+const TERMS: &[&str] = &["pace", "cap", "stock", "line"];
+const BINDINGS: &[&str] = &["closed", "line", "stock", "unknown", "cap", "pace"];
+
+use Kind::{Counter as C, Gauge as G, Histogram as H};
 
 /// Acts recorded.
 pub const SALE_ACTS: Metric =
-    counter("holdfast_sale_acts_total", "acts", &[("act", ACTS)], "Acts of operators recorded in sales' logs.");
+    metric(C, "holdfast_sale_acts_total", "acts", &[("act", ACTS)], "Acts of operators recorded in sales' logs.");
+/// Joins answered.
+pub const LINE_JOINS: Metric =
+    metric(C, "holdfast_line_joins_total", "joins", &[SALE, ("outcome", JOINS)], "Joins answered, by outcome.");
+/// Claims answered.
+pub const LINE_CLAIMS: Metric =
+    metric(C, "holdfast_line_claims_total", "claims", &[SALE, ("outcome", CLAIMS)], "Claims answered, by outcome.");
+/// Passes granted.
+pub const LINE_PASSES: Metric =
+    metric(C, "holdfast_line_passes_total", "passes", &[SALE], "Passes granted: in the line's log.");
+/// Entries appended.
+pub const LINE_ENTRIES: Metric =
+    metric(C, "holdfast_line_entries_total", "entries", &[SALE], "Entries appended to the line's log.");
+/// Line length.
+pub const LINE_WAITING: Metric =
+    metric(G, "holdfast_line_waiting_visitors", "visitors", &[SALE], "Numbers given out in front of the frontier, without gaps.");
+/// Frontier.
+pub const LINE_FRONTIER: Metric =
+    metric(G, "holdfast_line_frontier_number", "number", &[SALE], "Tickets up to this number may enter.");
+/// Active passes.
+pub const LINE_ACTIVE: Metric =
+    metric(G, "holdfast_line_active_passes", "passes", &[SALE], "Passes granted and not ended, by the line's log.");
+/// Unclaimed turns.
+pub const LINE_UNCLAIMED: Metric = metric(
+    G,
+    "holdfast_line_unclaimed_turns",
+    "turns",
+    &[SALE],
+    "Numbers called within the grace period and not claimed yet.",
+);
+/// Binding term.
+pub const LINE_BINDING: Metric =
+    metric(G, "holdfast_line_binding", "flag", &[SALE, ("term", BINDINGS)], "1 for the term that holds the frontier, 0 for the others.");
+/// Terms.
+pub const LINE_TERM: Metric =
+    metric(G, "holdfast_line_term_people", "people", &[SALE, ("term", TERMS)], "How many more people each term would let in now.");
+/// Ownership.
+pub const LINE_OWNED: Metric =
+    metric(G, "holdfast_line_owned", "flag", &[SALE], "1 while this process owns the line.");
+/// Clock.
+pub const LINE_CLOCK_BEHIND: Metric = metric(
+    G,
+    "holdfast_line_clock_behind_seconds",
+    "seconds",
+    &[SALE],
+    "How far this machine's clock is behind the line's log; the pace stands still until it has caught up.",
+);
+/// Step.
+pub const LINE_STEP: Metric = metric(
+    H,
+    "holdfast_line_step_seconds",
+    "seconds",
+    &[SALE],
+    "From a step's tick until what it decided is in the log.",
+);
+/// Append.
+pub const LINE_APPEND: Metric =
+    metric(H, "holdfast_line_append_seconds", "seconds", &[SALE], "Time one append to the line's log took.");
 
 /// Every metric of this crate.
-pub const ALL: &[Metric] = &[SALE_ACTS];
+pub const ALL: &[Metric] = &[
+    SALE_ACTS,
+    LINE_JOINS,
+    LINE_CLAIMS,
+    LINE_PASSES,
+    LINE_ENTRIES,
+    LINE_WAITING,
+    LINE_FRONTIER,
+    LINE_ACTIVE,
+    LINE_UNCLAIMED,
+    LINE_BINDING,
+    LINE_TERM,
+    LINE_OWNED,
+    LINE_CLOCK_BEHIND,
+    LINE_STEP,
+    LINE_APPEND,
+];
 
 /// Counts an act.
 pub(crate) fn act(act: &'static str) {
     metrics::counter!(SALE_ACTS.name, "act" => act).increment(1);
+}
+
+/// Counters of what callers of a line were answered.
+pub(crate) struct CallMetrics {
+    joins: [Counter; JOINS.len()],
+    claims: [Counter; CLAIMS.len()],
+}
+
+impl CallMetrics {
+    pub(crate) fn new(sale: &SaleId) -> Self {
+        let count = |name: &'static str, outcome: &'static str| metrics::counter!(name, "sale" => sale.to_string(), "outcome" => outcome);
+        Self {
+            joins: std::array::from_fn(|n| count(LINE_JOINS.name, JOINS.get(n).copied().unwrap_or_default())),
+            claims: std::array::from_fn(|n| count(LINE_CLAIMS.name, CLAIMS.get(n).copied().unwrap_or_default())),
+        }
+    }
+
+    pub(crate) fn join(&self, answer: &Result<Joined, LineError>) {
+        let name = match answer {
+            Ok(Joined { new: true, .. }) => "new",
+            Ok(Joined { new: false, .. }) => "known",
+            Err(error) => error.as_str(),
+        };
+        count(&self.joins, JOINS, name);
+    }
+
+    pub(crate) fn claim(&self, answer: &Result<Claim, LineError>) {
+        let name = match answer {
+            Ok(Claim::Granted { again: false, .. }) => "granted",
+            Ok(Claim::Granted { again: true, .. }) => "again",
+            Ok(Claim::NotYet { why, .. }) => NotYet::as_str(*why),
+            Ok(Claim::Ended) => "ended",
+            Ok(Claim::Superseded(_)) => "superseded",
+            Err(error) => error.as_str(),
+        };
+        count(&self.claims, CLAIMS, name);
+    }
+}
+
+fn count(counters: &[Counter], names: &[&str], name: &str) {
+    let at = names.iter().position(|known| *known == name);
+    if let Some(counter) = at.and_then(|at| counters.get(at)) {
+        counter.increment(1);
+    }
+}
+
+/// The owner's gauges.
+pub(crate) struct LineMetrics {
+    pub(crate) passes: Counter,
+    pub(crate) entries: Counter,
+    pub(crate) step: Histogram,
+    pub(crate) append: Histogram,
+    waiting: Gauge,
+    frontier: Gauge,
+    active: Gauge,
+    unclaimed: Gauge,
+    owned: Gauge,
+    clock_behind: Gauge,
+    binding: [Gauge; BINDINGS.len()],
+    terms: [Gauge; TERMS.len()],
+}
+
+impl LineMetrics {
+    pub(crate) fn new(sale: &SaleId) -> Self {
+        let sale = || sale.to_string();
+        let gauge = |metric: &Metric| metrics::gauge!(metric.name, "sale" => sale());
+        let term = |metric: &Metric, name: &'static str| metrics::gauge!(metric.name, "sale" => sale(), "term" => name);
+        Self {
+            passes: metrics::counter!(LINE_PASSES.name, "sale" => sale()),
+            entries: metrics::counter!(LINE_ENTRIES.name, "sale" => sale()),
+            step: metrics::histogram!(LINE_STEP.name, "sale" => sale()),
+            append: metrics::histogram!(LINE_APPEND.name, "sale" => sale()),
+            waiting: gauge(&LINE_WAITING),
+            frontier: gauge(&LINE_FRONTIER),
+            active: gauge(&LINE_ACTIVE),
+            unclaimed: gauge(&LINE_UNCLAIMED),
+            owned: gauge(&LINE_OWNED),
+            clock_behind: gauge(&LINE_CLOCK_BEHIND),
+            binding: Binding::ALL.map(|binding| term(&LINE_BINDING, binding.as_str())),
+            terms: std::array::from_fn(|n| term(&LINE_TERM, TERMS.get(n).copied().unwrap_or_default())),
+        }
+    }
+
+    pub(crate) fn status(&self, status: &LineStatus, waiting: u64, behind_ms: u64) {
+        self.owned.set(if status.owned { 1.0 } else { 0.0 });
+        self.waiting.set(real(waiting));
+        self.frontier.set(real(status.frontier));
+        self.active.set(real(status.active));
+        self.unclaimed.set(real(status.unclaimed));
+        self.clock_behind.set(real(behind_ms) / 1_000.0);
+        for (gauge, binding) in self.binding.iter().zip(Binding::ALL) {
+            gauge.set(if status.owned && binding == status.binding { 1.0 } else { 0.0 });
+        }
+    }
+
+    pub(crate) fn terms(&self, terms: &Terms) {
+        for (gauge, value) in self.terms.iter().zip([terms.pace, terms.cap, terms.stock, terms.line]) {
+            gauge.set(real(value));
+        }
+    }
+}
+
+/// As a gauge shows it: exact up to 2^53.
+#[allow(clippy::cast_precision_loss, reason = "a gauge is a double")]
+const fn real(value: u64) -> f64 {
+    value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_and_binding_has_its_label() {
+        let errors = [
+            LineError::Busy,
+            LineError::NoOwner,
+            LineError::NotLoaded,
+            LineError::Unavailable,
+            LineError::Unknown,
+            LineError::NotOpen,
+            LineError::Closed,
+        ];
+        for error in errors {
+            assert!(JOINS.contains(&error.as_str()) && CLAIMS.contains(&error.as_str()), "{error:?}");
+        }
+        for why in [NotYet::NotCalled, NotYet::MeterFull, NotYet::CapFull] {
+            assert!(CLAIMS.contains(&why.as_str()));
+        }
+        assert!(Binding::ALL.iter().map(|binding| binding.as_str()).eq(BINDINGS.iter().copied()));
+        assert_eq!(SALE_ACTS.labels[0].1, ["define", "open", "close"]);
+    }
+
+    #[test]
+    fn names_follow_the_house() {
+        for metric in ALL {
+            assert!(metric.name.starts_with("holdfast_line_") || metric.name.starts_with("holdfast_sale_"), "{}", metric.name);
+            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
 }

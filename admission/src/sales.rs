@@ -236,6 +236,3 @@ const fn act_name(act: &Act) -> &'static str {
         Act::Close => "close",
     }
 }
-
-/// Every value of the label `act`.
-pub(crate) const ACTS: &[&str] = &["define", "open", "close"];

@@ -1,9 +1,12 @@
 //! The handle by which ingress reaches a line's owner: bounded, cheap to clone, one answer per request.
 
-use domain::{Millis, VisitorHash};
+use std::sync::Arc;
+
+use domain::{Millis, SaleId, VisitorHash};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::metrics::CallMetrics;
 use crate::step::Binding;
 
 /// A place in line.
@@ -141,8 +144,9 @@ pub(crate) enum Request {
 }
 
 /// A line, as everybody but its owner sees it. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Line {
+    calls: Arc<CallMetrics>,
     requests: mpsc::Sender<Request>,
     ended: mpsc::UnboundedSender<Vec<u64>>,
     status: watch::Receiver<LineStatus>,
@@ -157,11 +161,12 @@ pub(crate) struct Inbox {
 }
 
 /// A handle and the owner's ends; at most `queue` requests wait.
-pub(crate) fn channel(queue: usize) -> (Line, Inbox) {
+pub(crate) fn channel(sale: &SaleId, queue: usize) -> (Line, Inbox) {
     let (to_owner, requests) = mpsc::channel(queue);
     let (end, ended) = mpsc::unbounded_channel();
     let (tell, status) = watch::channel(LineStatus::default());
-    (Line { requests: to_owner, ended: end, status }, Inbox { requests, ended, status: tell })
+    let calls = Arc::new(CallMetrics::new(sale));
+    (Line { calls, requests: to_owner, ended: end, status }, Inbox { requests, ended, status: tell })
 }
 
 impl Line {
@@ -173,8 +178,9 @@ impl Line {
     /// [`LineError`]; every one may be repeated and then gives the same place.
     pub async fn join(&self, visitor: VisitorHash, presented: Option<u64>) -> Result<Joined, LineError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Request::Join { visitor, presented, answer })?;
-        answered.await.unwrap_or(Err(LineError::Unknown))
+        let answer = self.ask(Request::Join { visitor, presented, answer }, answered).await;
+        self.calls.join(&answer);
+        answer
     }
 
     /// Asks for the pass of a ticket whose signature ingress has verified for this sale and visitor. Answered `Granted`
@@ -184,8 +190,9 @@ impl Line {
     /// [`LineError`]; every one may be repeated: one ticket has one pass.
     pub async fn claim(&self, visitor: VisitorHash, number: u64) -> Result<Claim, LineError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Request::Claim { visitor, number, answer })?;
-        answered.await.unwrap_or(Err(LineError::Unknown))
+        let answer = self.ask(Request::Claim { visitor, number, answer }, answered).await;
+        self.calls.claim(&answer);
+        answer
     }
 
     /// Ends the pass of `number`; its place goes to the next. Answered when the log has it, also when repeated. Call it
@@ -195,8 +202,7 @@ impl Line {
     /// [`LineError`]; every one may be repeated.
     pub async fn leave(&self, _visitor: VisitorHash, number: u64) -> Result<(), LineError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Request::Leave { number, answer })?;
-        answered.await.unwrap_or(Err(LineError::Unknown))
+        self.ask(Request::Leave { number, answer }, answered).await
     }
 
     /// Says that these numbers' passes have ended by a booking. Returns at once; a number that gets lost frees its place
@@ -224,10 +230,16 @@ impl Line {
         self.status.clone()
     }
 
-    fn send(&self, request: Request) -> Result<(), LineError> {
+    async fn ask<T>(
+        &self,
+        request: Request,
+        answered: oneshot::Receiver<Result<T, LineError>>,
+    ) -> Result<T, LineError> {
         self.requests.try_send(request).map_err(|refused| match refused {
             TrySendError::Full(_) => LineError::Busy,
             TrySendError::Closed(_) => LineError::NoOwner,
-        })
+        })?;
+        // An owner that went down without an answer may have done it.
+        answered.await.unwrap_or(Err(LineError::Unknown))
     }
 }

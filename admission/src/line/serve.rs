@@ -1,0 +1,246 @@
+//! Serving a line: takes requests, keeps one join call, one present call and one append under way, steps, publishes.
+//! Everything that is decided is decided by [`Desk`] and [`Places`]; this loop sends and receives.
+
+mod done;
+mod send;
+
+use domain::limits::{HEARTBEAT_MS, LEASE_EVERY_MS, MAX_OWNER_QUEUE, STEP_MS};
+use domain::{Millis, Phase, VisitorHash};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use ledger::{Append, Head, Writer};
+use lua::CallError;
+use lua::line::{JoinReply, LineState};
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+use super::desk::{Answer, Desk, Draft, say};
+use super::handle::Request;
+use super::owner::LineOwner;
+use super::places::{For, Join, Places, Present};
+use super::publish::Told;
+use super::rules::Rules;
+use super::{Joined, LineError, LineStatus};
+use crate::fold::Standing;
+use crate::step::Binding;
+
+/// Requests taken in one go before the calls are looked after.
+const TAKE: usize = 512;
+
+/// How serving ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Served {
+    /// Told to stop.
+    Stopped,
+    /// Another owner writes the log: start again with the lease.
+    Lost,
+    /// The ledger lost data: what is given out may be more than it knows. Nothing is served until the program starts anew.
+    Damaged,
+}
+
+/// What a call under way came to.
+enum Done {
+    Joined(Vec<Join>, Result<JoinReply, CallError>),
+    Presented(Vec<Present>, Result<Result<Vec<Option<u64>>, u64>, CallError>),
+    Appended(Draft, Timing, Result<Append, ledger::Error>),
+    Told(LineState, Told),
+    Looked(Look, Result<Head, ledger::Error>),
+    Renewed,
+}
+
+/// When an append began, and the tick of the step in it.
+#[derive(Clone, Copy)]
+struct Timing {
+    tick: Option<Instant>,
+    begin: Instant,
+}
+
+/// What was known when a look at the log began.
+#[derive(Clone, Copy)]
+struct Look {
+    /// The log's head: it cannot be less later.
+    head: u64,
+    /// Redis showed more than this owner knows.
+    ahead: bool,
+}
+
+/// Whether the state has to be published.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Tell {
+    #[default]
+    No,
+    /// A tick: if it is not what Redis was told last.
+    IfChanged,
+    /// A second has gone by, or Redis said that it has another: whatever it was told.
+    Anyway,
+}
+
+/// Which calls are under way.
+#[derive(Default)]
+struct Busy {
+    join: bool,
+    present: bool,
+    append: bool,
+    tell: bool,
+    look: bool,
+    renew: bool,
+}
+
+/// One ownership.
+pub(crate) struct Server<'a> {
+    owner: &'a mut LineOwner,
+    desk: Desk,
+    writer: Writer,
+    places: Places,
+    calls: FuturesUnordered<BoxFuture<'static, Done>>,
+    busy: Busy,
+    /// A tick that no step has answered yet.
+    step_due: Option<Instant>,
+    tell: Tell,
+    /// What Redis shows, as far as this owner knows; `None` after a failure.
+    told: Option<LineState>,
+    /// The last publication failed: the next one waits for a tick.
+    tell_failed: bool,
+    /// Redis showed more than this owner knows; the log's fence decides what that means.
+    ahead: bool,
+    binding: Binding,
+    /// After a failed append nobody tries before.
+    append_after: Instant,
+    append_failed: bool,
+    clock_said: bool,
+}
+
+impl<'a> Server<'a> {
+    pub(crate) fn new(owner: &'a mut LineOwner, desk: Desk, writer: Writer) -> Self {
+        Self {
+            owner,
+            desk,
+            writer,
+            places: Places::default(),
+            calls: FuturesUnordered::new(),
+            busy: Busy::default(),
+            step_due: None,
+            tell: Tell::Anyway,
+            told: None,
+            tell_failed: false,
+            ahead: false,
+            binding: Binding::default(),
+            append_after: Instant::now(),
+            append_failed: false,
+            clock_said: false,
+        }
+    }
+
+    /// Serves until told to stop or refused by another owner's fence. Everybody who waits is answered before it returns.
+    pub(crate) async fn serve(&mut self, shutdown: &mut watch::Receiver<bool>) -> Served {
+        let (mut step, mut beat, mut lease) = (every(STEP_MS), every(HEARTBEAT_MS), every(LEASE_EVERY_MS));
+        let end = loop {
+            self.send();
+            let room = self.waiting() < MAX_OWNER_QUEUE;
+            tokio::select! {
+                Some(done) = self.calls.next() => if let Some(end) = self.done(done) { break end },
+                Some(request) = self.owner.inbox.requests.recv(), if room => self.take(request),
+                Some(numbers) = self.owner.inbox.ended.recv() => numbers.into_iter().for_each(|n| self.desk.ended(n)),
+                tick = step.tick() => self.tick(tick),
+                _ = beat.tick() => self.beat(),
+                _ = lease.tick() => self.renew(),
+                _ = shutdown.wait_for(|stop| *stop) => break Served::Stopped,
+            }
+        };
+        self.finish(end).await
+    }
+
+    /// Waits for what is under way, so that it is answered as it ended; then turns away whoever is left.
+    async fn finish(&mut self, end: Served) -> Served {
+        while let Some(done) = self.calls.next().await {
+            self.done(done);
+        }
+        self.desk.close(LineError::NoOwner);
+        self.places.close(LineError::NoOwner);
+        self.owner.metrics.status(&LineStatus::default(), 0, 0);
+        end
+    }
+
+    fn tick(&mut self, tick: Instant) {
+        self.step_due = Some(tick);
+        self.tell = self.tell.max(Tell::IfChanged);
+    }
+
+    fn now(&self) -> Millis {
+        (self.owner.config.clock)()
+    }
+
+    fn rules(&self, now: Millis) -> Option<Rules> {
+        let sales = self.owner.config.sales.borrow();
+        Rules::of(sales.get(&self.owner.config.sale).map(AsRef::as_ref), now)
+    }
+
+    fn waiting(&self) -> usize {
+        self.desk.waiting() + self.places.waiting()
+    }
+
+    /// Takes a request and those that came with it.
+    fn take(&mut self, first: Request) {
+        let now = self.now();
+        let rules = self.rules(now);
+        let mut next = Some(first);
+        for _ in 0..TAKE {
+            let Some(request) = next else { return };
+            match &rules {
+                Some(rules) => self.take_one(request, rules, now),
+                None => request.refuse(LineError::NoOwner),
+            }
+            next = self.owner.inbox.requests.try_recv().ok();
+        }
+        if let (Some(request), Some(rules)) = (next, &rules) {
+            self.take_one(request, rules, now);
+        }
+    }
+
+    fn take_one(&mut self, request: Request, rules: &Rules, now: Millis) {
+        match request {
+            Request::Join { visitor, presented, answer } => match rules.phase {
+                Phase::Scheduled => say(answer, Err(LineError::NotOpen)),
+                Phase::Closed => say(answer, Err(LineError::Closed)),
+                Phase::Open => {
+                    // A number beyond the log is none of ours: only a ledger that lost data has such tickets.
+                    let known = presented.filter(|number| (1..=self.desk.fold.numbers_to()).contains(number));
+                    self.take_join(visitor, known, answer, now);
+                }
+            },
+            Request::Claim { visitor, number, answer } => match self.desk.claim_now(number, rules, now) {
+                Some(known) => say(answer, known),
+                None => {
+                    self.places.present(Present { visitor, number, replace: None, tries: 0, why: For::Claim(answer) });
+                }
+            },
+            Request::Leave { number, answer } => self.desk.leave(number, answer),
+        }
+    }
+
+    fn take_join(
+        &mut self,
+        visitor: VisitorHash,
+        presented: Option<u64>,
+        answer: Answer<Joined>,
+        now: Millis,
+    ) {
+        let Some(number) = presented else {
+            return self.places.join(Join { visitor, replace: None, tries: 0, answer });
+        };
+        match self.desk.fold.standing(number, now.not_before(self.desk.fold.at())) {
+            Standing::Inside(_) => say(answer, Ok(Joined { number, new: false })),
+            Standing::Ended => self.places.join(Join { visitor, replace: Some(number), tries: 0, answer }),
+            Standing::Waiting | Standing::Called => {
+                self.places.present(Present { visitor, number, replace: None, tries: 0, why: For::Join(answer) });
+            }
+        }
+    }
+}
+
+/// A ticker that does not catch up on ticks it missed.
+fn every(ms: u64) -> Interval {
+    let mut ticker = interval(std::time::Duration::from_millis(ms));
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticker
+}
