@@ -158,3 +158,6 @@ pub(crate) async fn until_known<'a, T>(
         pause = (pause * 2).min(Duration::from_millis(RESEND_MS.1));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,3 +148,6 @@ impl CommitMeters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,9 @@ CREATE TABLE appends (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Bytes of the write-ahead log that stay allocated between checkpoints: many checkpoints' worth, so that it is rarely cut.
+const WAL_KEPT_BYTES: i64 = 64 << 20;
+
 /// The file, and which one it was when it was opened.
 #[derive(Clone, Debug)]
 pub(super) struct DataFile {
@@ -168,6 +171,8 @@ fn settle(path: &Path, connection: &Connection) -> Result<(), Error> {
             format!("{} is on a disk without shared memory (journal mode {mode}): use a local disk", path.display());
         return Err(Error::unavailable(why));
     }
+    // A write-ahead log that a long read has let grow gives its space back.
+    connection.pragma_update_and_check(None, "journal_size_limit", WAL_KEPT_BYTES, |_| Ok(())).map_err(fail)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(fail)
 }
 

@@ -86,7 +86,7 @@ impl Sqlite {
     }
 
     async fn ask<T>(&self, query: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Query) -> Result<T, Error> {
-        let closed = || Error::unavailable("its reading threads have died, restart holdfast");
+        let closed = || Error::unavailable(DEAF);
         let reads = self.reads.as_ref().ok_or_else(closed)?;
         let (sender, answer) = oneshot::channel();
         let asked = async {
@@ -107,6 +107,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
         .map_err(|error| Error::unavailable(format!("no thread for it: {error}")))
 }
 
+const DEAF: &str = "its reading threads have died, restart holdfast";
 const DEAD: &str = "its writing thread has died, restart holdfast";
 
 impl Writes {
@@ -179,6 +180,9 @@ impl Store for Sqlite {
         let writes = self.writes()?;
         if !writes.health.is_alive() {
             return Err(Error::unavailable(DEAD));
+        }
+        if self.reads.as_ref().is_none_or(mpsc::Sender::is_closed) {
+            return Err(Error::unavailable(DEAF));
         }
         let Some(error) = writes.health.failed() else { return Ok(()) };
         if writes.health.begin_probe() {

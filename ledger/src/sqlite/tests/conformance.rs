@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use proptest::prelude::{ProptestConfig, proptest};
 use tempfile::TempDir;
 
-use crate::conformance::{Doubts, Factory};
+use crate::conformance::{Doubts, Factory, random_history};
 use crate::{Ledger, Limits, Sqlite};
 
 struct File(TempDir);
@@ -22,3 +23,15 @@ impl Factory for File {
 }
 
 crate::conformance_suite!(File(tempfile::tempdir().expect("a folder")));
+
+proptest! {
+    // Nothing is written beside the sources: a failure prints its seed and its fewest steps.
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_history_agrees_with_the_model(seed: u64, steps in 1_usize..150) {
+        let factory = File(tempfile::tempdir().expect("a folder"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(random_history(&factory, seed, steps));
+    }
+}

@@ -123,3 +123,24 @@ async fn a_log_with_a_foreign_row_in_its_way_does_not_stop_the_others() {
     assert_eq!(store.head(&log(0)).await.unwrap().head, 0);
     assert_eq!(store.head(&log(1)).await.unwrap().head, 1);
 }
+
+#[tokio::test]
+async fn of_a_large_file_the_heads_are_checked_at_opening_and_the_rest_when_it_is_read() {
+    let folder = Folder::new();
+    let store = Sqlite::open(&folder.file()).unwrap();
+    let mut writer = store.claim(&log(0), "me").await.unwrap();
+    let large = format!("\"{}\"", "x".repeat(1_000_000));
+    while writer.head * 1_000_000 <= domain::limits::MAX_CHECKED_BYTES {
+        writer = append(&store, &writer, &large).await.unwrap();
+    }
+    drop(store);
+    let sound = fs::read(folder.file()).unwrap();
+    // Root of `segments`.
+    overwrite(&folder.file(), PAGE, &[0xA5; 200]);
+    damaged(&Sqlite::open(&folder.file()).err().expect("must not open"), &folder.file());
+    overwrite(&folder.file(), PAGE, &sound[4096..8192]);
+    // Root of `appends`.
+    overwrite(&folder.file(), 2 * PAGE, &[0xA5; 200]);
+    let store = Sqlite::open(&folder.file()).unwrap();
+    damaged(&store.read(&log(0), 0, 10).await.unwrap_err(), &folder.file());
+}
