@@ -2,11 +2,11 @@
 
 use redis::{Arg, Cmd};
 
-use crate::script::Id;
+use crate::script::{Id, Script};
 
 /// A call being put together. Arguments are written once, straight into the command.
 pub(crate) struct Call {
-    pub(crate) script: Id,
+    pub(crate) script: &'static Script,
     pub(crate) slot: u16,
     /// Requests that share this call, for the group size metric.
     pub(crate) group: usize,
@@ -15,9 +15,13 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn new(script: Id, slot: u16, keys: &[&str]) -> Self {
-        debug_assert_eq!(keys.len(), script.script().keys, "{}", script.script().name);
+        Self::of(script.script(), slot, keys)
+    }
+
+    pub(crate) fn of(script: &'static Script, slot: u16, keys: &[&str]) -> Self {
+        debug_assert_eq!(keys.len(), script.keys, "{}", script.name);
         let mut cmd = Cmd::new();
-        cmd.arg("EVALSHA").arg(script.script().digest.as_str()).arg(keys.len());
+        cmd.arg("EVALSHA").arg(script.digest.as_str()).arg(keys.len());
         for key in keys {
             cmd.arg(*key);
         }
@@ -70,7 +74,7 @@ impl Call {
     /// The same call with the script's text, for a server that does not know the script.
     pub(crate) fn by_text(&self) -> Cmd {
         let mut cmd = Cmd::new();
-        cmd.arg("EVAL").arg(self.script.script().text.as_str());
+        cmd.arg("EVAL").arg(self.script.text.as_str());
         for arg in self.cmd.args_iter().skip(2) {
             if let Arg::Simple(bytes) = arg {
                 cmd.arg(bytes);

@@ -153,3 +153,7 @@ impl Redis {
         self.command(0, &cmd).await
     }
 }
+
+#[cfg(test)]
+#[path = "client_test.rs"]
+mod tests;

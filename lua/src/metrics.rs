@@ -7,7 +7,7 @@ use domain::metric::{Kind, Metric};
 use metrics::{Counter, Histogram};
 
 use crate::error::CallError;
-use crate::script::{Id, NAMES};
+use crate::script::{NAMES, Script};
 
 /// Time of a script call, from asking for it to its outcome.
 const CALL_SECONDS: &str = "holdfast_redis_call_seconds";
@@ -94,9 +94,8 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn called(&self, script: Id, group: usize, took: Duration, error: Option<&CallError>) {
-        let index = script as usize;
-        let (Some(handles), Some(name)) = (self.scripts.get(index), NAMES.get(index)) else { return };
+    pub(crate) fn called(&self, script: &Script, group: usize, took: Duration, error: Option<&CallError>) {
+        let (Some(handles), Some(name)) = (self.scripts.get(script.index), NAMES.get(script.index)) else { return };
         let handles = handles.get_or_init(|| PerScript {
             seconds: metrics::histogram!(CALL_SECONDS, "script" => *name),
             group: metrics::histogram!(GROUP_REQUESTS, "script" => *name),

@@ -10,6 +10,8 @@ pub(crate) struct Script {
     /// SHA-1 of the text in hexadecimal digits.
     pub(crate) digest: String,
     pub(crate) keys: usize,
+    /// Its place among all scripts.
+    pub(crate) index: usize,
 }
 
 macro_rules! scripts {
@@ -28,6 +30,7 @@ macro_rules! scripts {
 
         static ALL: LazyLock<[Script; NAMES.len()]> = LazyLock::new(|| {
             [$(Script::new(
+                Id::$id as usize,
                 $name,
                 $keys,
                 concat!("#!lua", $flags, "\n", $(include_str!(concat!("../scripts/part/", $part, ".lua")), "\n",)* include_str!(concat!("../scripts/", $name, ".lua"))),
@@ -72,8 +75,8 @@ scripts! {
 }
 
 impl Script {
-    fn new(name: &'static str, keys: usize, text: &str) -> Self {
-        Self { name, text: text.to_owned(), digest: sha1_smol::Sha1::from(text).digest().to_string(), keys }
+    pub(crate) fn new(index: usize, name: &'static str, keys: usize, text: &str) -> Self {
+        Self { name, text: text.to_owned(), digest: sha1_smol::Sha1::from(text).digest().to_string(), keys, index }
     }
 }
 
