@@ -59,6 +59,12 @@ pub struct BadArgs(pub String);
 pub struct Args {
     /// Public address: `http://HOST:PORT`.
     pub target: String,
+    /// Operators' address, `http://HOST:PORT`: tells how many units there are, which visitors are not told.
+    pub admin: Option<String>,
+    /// The bearer key for it.
+    pub operator_key: Option<String>,
+    /// Units of the item where there is no `admin`; absent: whether too many were sold is left out.
+    pub units: Option<u64>,
     /// The sale.
     pub sale: String,
     /// The item to hold; the sale's first one when absent.
@@ -86,6 +92,8 @@ pub struct Args {
     pub per_visitor: u32,
     /// How long a confirm is repeated after a 202 or a lost answer before its outcome is called unknown.
     pub confirm_within: Duration,
+    /// How long, at the end, sampled visitors are asked for their answers once more.
+    pub recheck_within: Duration,
     /// How long one answer may take before it counts as lost.
     pub call_timeout: Duration,
     /// Threshold: confirmed bookings per second, at least.
@@ -102,6 +110,9 @@ impl Default for Args {
     fn default() -> Self {
         Self {
             target: "http://127.0.0.1:8080".to_owned(),
+            admin: None,
+            operator_key: None,
+            units: None,
             sale: "demo".to_owned(),
             item: None,
             quantity: 1,
@@ -115,6 +126,7 @@ impl Default for Args {
             threads: 1,
             per_visitor: 16,
             confirm_within: Duration::from_secs(30),
+            recheck_within: Duration::from_secs(30),
             call_timeout: Duration::from_secs(10),
             min_bookings_per_s: None,
             max_p99_confirm_ms: None,
@@ -130,6 +142,7 @@ pub(crate) struct Checked {
     pub(crate) args: Args,
     /// `HOST:PORT` of the target, as the Host header and for looking it up.
     pub(crate) authority: String,
+    pub(crate) admin: Option<String>,
     pub(crate) sale: SaleId,
     pub(crate) item: Option<ItemId>,
     pub(crate) connections: u32,
@@ -137,7 +150,8 @@ pub(crate) struct Checked {
 
 impl Args {
     pub(crate) fn check(&self) -> Result<Checked, BadArgs> {
-        let authority = authority(&self.target)?;
+        let address = authority(&self.target)?;
+        let admin = self.admin.as_deref().map(authority).transpose()?;
         let sale = self.sale.parse().map_err(|error| BadArgs(format!("sale {:?} must be {error}", self.sale)))?;
         let item = match &self.item {
             Some(text) => Some(text.parse().map_err(|error| BadArgs(format!("item {text:?} must be {error}")))?),
@@ -169,11 +183,11 @@ impl Args {
         if self.warm_up > MAX_DURATION {
             return Err(BadArgs(format!("warm-up must be at most {} s", MAX_DURATION.as_secs())));
         }
-        Ok(Checked { args: self.clone(), authority, sale, item, connections })
+        Ok(Checked { args: self.clone(), authority: address, admin, sale, item, connections })
     }
 }
 
-fn within<N: PartialOrd + std::fmt::Display>(name: &str, value: N, least: N, most: N) -> Result<(), BadArgs> {
+fn within<N: PartialOrd + std::fmt::Display + Copy>(name: &str, value: N, least: N, most: N) -> Result<(), BadArgs> {
     if value < least || value > most {
         return Err(BadArgs(format!("{name} {value} must be {least} to {most}")));
     }

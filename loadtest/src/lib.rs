@@ -6,10 +6,18 @@
 
 mod answer;
 mod args;
+mod arrivals;
 mod http;
 mod limits;
 mod oracle;
+mod report;
+mod request;
+mod run;
+mod sample;
+mod scout;
 mod stats;
+mod travel;
+mod trip;
 
 pub use args::{Args, BadArgs, Journey};
 
@@ -26,11 +34,27 @@ pub const FOUND: u8 = 4;
 /// [`DONE`], [`FAILED`], [`MISSED`] or [`FOUND`].
 #[must_use]
 pub fn run(args: &Args) -> u8 {
-    match args.check() {
-        Ok(_) => DONE,
-        Err(error) => {
-            eprintln!("load: {error}");
-            FAILED
-        }
+    let checked = match args.check() {
+        Ok(checked) => checked,
+        Err(error) => return failed(&error),
+    };
+    let outcome = match run::run(&checked) {
+        Ok(outcome) => outcome,
+        Err(error) => return failed(&error),
+    };
+    let report = report::Report::new(args, &outcome);
+    if args.json {
+        println!("{}", report.json());
+    } else {
+        print!("{}", report.text());
     }
+    if report.exit_code() == DONE && !outcome.worked() {
+        return failed(&scout::Failed::NothingWorked);
+    }
+    report.exit_code()
+}
+
+fn failed(error: &dyn std::error::Error) -> u8 {
+    eprintln!("load: {error}");
+    FAILED
 }

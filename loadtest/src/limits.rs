@@ -42,6 +42,10 @@ pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 pub(crate) const MAX_KEPT: usize = 4_000_000;
 /// Visitors per thread whose answers are asked for once more at the end.
 pub(crate) const MAX_SAMPLES: usize = 200;
+/// Visitors per thread with a confirm that had no outcome, which are asked for again at the end.
+pub(crate) const MAX_OPEN: usize = 10_000;
+/// Confirms per sampled visitor that are repeated at the end.
+pub(crate) const MAX_REPEATS: usize = 4;
 /// Findings, and strange answers, that are told one by one.
 pub(crate) const MAX_TOLD: usize = 20;
 /// How old what a poll shows may be: `max-age`, the processes' own polling and the time in between, rounded up.

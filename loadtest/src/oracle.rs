@@ -22,7 +22,7 @@ pub(crate) struct Booked {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct PassSeen {
     pub(crate) number: u64,
-    /// Expiry by the server's clock, milliseconds: the moment it was granted plus a constant.
+    /// Expiry by the server's clock, milliseconds: the moment it was granted plus a constant; 0 when it was not said.
     pub(crate) expires_ms: u64,
 }
 
@@ -113,6 +113,8 @@ pub(crate) struct History {
     pub(crate) passes: Vec<PassSeen>,
     /// Units confirmed per item; all of them, also those of bookings that did not fit.
     pub(crate) units: BTreeMap<String, u64>,
+    /// The highest pace that the line showed, passes per minute.
+    pub(crate) pace: Option<u64>,
     /// Entries that did not fit.
     pub(crate) left_out: u64,
     /// What was found on the way, bounded; `found_more` counts the rest.
@@ -168,6 +170,7 @@ impl History {
         for (item, units) in other.units {
             *self.units.entry(item).or_default() += units;
         }
+        self.pace = self.pace.max(other.pace);
         self.left_out += other.left_out;
         self.found_more += other.found_more;
         for finding in other.found {
@@ -222,8 +225,6 @@ impl Order {
 pub(crate) struct Known {
     /// Units per item.
     pub(crate) units: BTreeMap<String, u64>,
-    /// The highest pace shown, passes per minute.
-    pub(crate) pace_per_minute: Option<u64>,
     /// The frontier some time after the last pass.
     pub(crate) last_frontier: Option<u64>,
 }
@@ -262,8 +263,8 @@ pub(crate) fn judge(mut history: History, known: &Known) -> (Vec<Finding>, u64) 
     {
         find(Finding::NotCalled { number: last.number, frontier });
     }
-    if let Some(pace) = known.pace_per_minute {
-        let mut granted: Vec<u64> = history.passes.iter().map(|pass| pass.expires_ms).collect();
+    if let Some(pace) = history.pace {
+        let mut granted: Vec<u64> = history.passes.iter().map(|pass| pass.expires_ms).filter(|ms| *ms > 0).collect();
         granted.sort_unstable();
         too_many(&granted, 1_000, pace.div_ceil(60)).into_iter().for_each(&mut find);
         too_many(&granted, 60_000, pace).into_iter().for_each(&mut find);

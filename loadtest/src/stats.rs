@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Release,
     /// `POST /v1/holds/{hold_id}/confirm`, until it is decided.
     Confirm,
+    /// `GET /v1/bookings`
+    Bookings,
     /// From joining the line to the pass.
     Wait,
     /// From the intended start of a journey to its booking.
@@ -37,7 +39,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Visitor,
         Self::Ticket,
         Self::Line,
@@ -47,6 +49,7 @@ impl Kind {
         Self::Hold,
         Self::Release,
         Self::Confirm,
+        Self::Bookings,
         Self::Wait,
         Self::Whole,
     ];
@@ -63,6 +66,7 @@ impl Kind {
             Self::Hold => "hold",
             Self::Release => "release",
             Self::Confirm => "confirm",
+            Self::Bookings => "bookings",
             Self::Wait => "wait",
             Self::Whole => "whole",
         }

@@ -1,0 +1,148 @@
+//! Whole runs against a small server that keeps the contract, or breaks it in one planted way.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod fake;
+
+use std::time::Duration;
+
+use fake::{Fake, Faults};
+use loadtest::{Args, DONE, FAILED, FOUND, Journey, MISSED, run};
+
+fn args(fake: &Fake, journey: Journey) -> Args {
+    Args {
+        target: fake.url.clone(),
+        journey,
+        visitors: 8,
+        per_visitor: 4,
+        duration: Duration::from_secs(20),
+        count: Some(200),
+        call_timeout: Duration::from_secs(2),
+        confirm_within: Duration::from_secs(2),
+        json: true,
+        ..Args::default()
+    }
+}
+
+fn book(units: u64, faults: Faults) -> (u8, u64) {
+    let fake = Fake::start(units, false, faults);
+    let code = run(&args(&fake, Journey::Book));
+    (code, fake.booked())
+}
+
+#[test]
+fn a_server_that_keeps_the_contract_passes() {
+    assert_eq!(book(1_000, Faults::default()), (DONE, 200));
+}
+
+#[test]
+fn a_sale_of_fifty_sells_fifty_and_the_rest_is_told_so() {
+    assert_eq!(book(50, Faults::default()), (DONE, 50));
+}
+
+#[test]
+fn chunks_and_closed_connections_make_no_difference() {
+    assert_eq!(book(1_000, Faults { chunked: true, close_every: 7, ..Faults::default() }), (DONE, 200));
+}
+
+#[test]
+fn a_confirm_that_takes_longer_is_repeated_until_it_is_decided() {
+    assert_eq!(book(1_000, Faults { pending: true, ..Faults::default() }), (DONE, 200));
+}
+
+#[test]
+fn lost_answers_and_busy_servers_end_in_one_booking_per_key() {
+    let fake = Fake::start(1_000, false, Faults { lose_answer_every: 5, busy_every: 7, ..Faults::default() });
+    assert_eq!(run(&args(&fake, Journey::Book)), DONE);
+    assert_eq!((fake.booked(), fake.keys()), (200, 200));
+}
+
+#[test]
+fn every_journey_passes() {
+    for (journey, room) in [
+        (Journey::Line, true),
+        (Journey::Join, true),
+        (Journey::Poll, true),
+        (Journey::Poll, false),
+        (Journey::Hold, false),
+    ] {
+        let fake = Fake::start(1_000, room, Faults::default());
+        assert_eq!(run(&args(&fake, journey)), DONE, "{journey:?}");
+        assert_eq!(fake.booked(), if journey == Journey::Line { 200 } else { 0 });
+    }
+}
+
+#[test]
+fn random_arrivals_on_several_threads_pass() {
+    let fake = Fake::start(1_000, false, Faults::default());
+    let open =
+        Args { rate: Some(2_000.0), threads: 2, connections: Some(4), seed: Some(1), ..args(&fake, Journey::Book) };
+    assert_eq!(run(&open), DONE);
+    assert_eq!(fake.booked(), 200);
+}
+
+#[test]
+fn every_planted_fault_is_found() {
+    let plants = [
+        ("oversell", 50, Faults { oversell: true, ..Faults::default() }),
+        ("lost bookings", 1_000, Faults { forget_every: 2, ..Faults::default() }),
+        ("a changed answer", 1_000, Faults { change_mind: true, ..Faults::default() }),
+        ("one booking for all", 1_000, Faults { one_booking_for_all: true, ..Faults::default() }),
+    ];
+    for (what, units, faults) in plants {
+        assert_eq!(book(units, faults).0, FOUND, "{what}");
+    }
+}
+
+#[test]
+fn a_confirm_that_is_never_decided_is_found() {
+    let fake = Fake::start(1_000, false, Faults { never_decide: true, ..Faults::default() });
+    let short = Duration::from_millis(50);
+    let never = Args {
+        count: Some(2),
+        visitors: 2,
+        confirm_within: short,
+        recheck_within: short * 4,
+        ..args(&fake, Journey::Book)
+    };
+    assert_eq!(run(&never), FOUND);
+}
+
+#[test]
+fn every_planted_fault_of_the_line_is_found() {
+    let plants = [
+        ("one number for all", Faults { one_number_for_all: true, ..Faults::default() }),
+        ("no meter", Faults { no_meter: true, ..Faults::default() }),
+    ];
+    for (what, faults) in plants {
+        let fake = Fake::start(1_000, true, faults);
+        assert_eq!(run(&args(&fake, Journey::Line)), FOUND, "{what}");
+    }
+}
+
+#[test]
+fn a_pass_ahead_of_the_frontier_is_found() {
+    let fake = Fake::start(1_000, true, Faults { uncalled: true, ..Faults::default() });
+    let one = Args { count: Some(1), visitors: 1, ..args(&fake, Journey::Line) };
+    assert_eq!(run(&one), FOUND);
+}
+
+#[test]
+fn a_missed_threshold_has_its_own_exit_code() {
+    let fake = Fake::start(1_000, false, Faults::default());
+    let slow = Args { min_bookings_per_s: Some(1e9), ..args(&fake, Journey::Book) };
+    assert_eq!(run(&slow), MISSED);
+    let met = Args { min_bookings_per_s: Some(1.0), max_p99_confirm_ms: Some(10_000.0), ..slow };
+    assert_eq!(run(&met), DONE);
+}
+
+#[test]
+fn a_run_that_cannot_begin_fails() {
+    let fake = Fake::start(1_000, false, Faults::default());
+    let good = args(&fake, Journey::Book);
+    let url = fake.url.clone();
+    assert_eq!(run(&Args { sale: "other".to_owned(), ..good.clone() }), FAILED);
+    assert_eq!(run(&Args { item: Some("other".to_owned()), ..good.clone() }), FAILED);
+    assert_eq!(run(&Args { journey: Journey::Line, ..good.clone() }), FAILED);
+    drop(fake);
+    assert_eq!(run(&Args { target: url, ..good }), FAILED);
+}
