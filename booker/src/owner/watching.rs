@@ -105,7 +105,9 @@ impl LaneOwner {
     pub(super) fn on_undecided(&mut self, result: Result<Vec<Undecided>, CallError>) {
         let Phase::Serving(tenure) = &mut self.phase else { return };
         tenure.rereading = false;
-        let Ok(undecided) = result else { return };
+        let Ok(mut undecided) = result else { return };
+        // The set has no order. A cancel that were decided before its own confirm would find nothing to cancel.
+        undecided.sort_by_key(|found| matches!(found, Undecided::Cancel(_)));
         for found in undecided {
             let intent = match found {
                 Undecided::Confirm(id, Some(record)) => convert::intent(id, &record),

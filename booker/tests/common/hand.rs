@@ -18,7 +18,7 @@ use lua::lane::{
     SettleReply, Undecided,
 };
 
-use super::{World, id, lines, visitor};
+use super::common::{self, World, id, lines, visitor};
 
 pub struct Hand<'a> {
     pub world: &'a World,
@@ -58,7 +58,7 @@ impl<'a> Hand<'a> {
     /// The first owner of a lane with `units` of item `a`: claimed, stocked, loaded.
     pub async fn first(world: &'a World, units: u64) -> Self {
         let mut hand = Self::claim(world, "first").await;
-        let lines = [(super::item("a"), units)].into_iter().collect();
+        let lines = [(common::item("a"), units)].into_iter().collect();
         assert_eq!(hand.committer.offer(Intent::Stock { from: "sale/gig:1".into(), lines }), Offered::Queued);
         hand.append().await;
         hand.mend_everything().await;
@@ -231,7 +231,8 @@ impl<'a> Hand<'a> {
 
     /// Reads the undecided set and offers what is in it.
     pub async fn reread(&mut self) -> usize {
-        let undecided = lua::lane::undecided_all(&self.world.redis(), &self.world.keys()).await.unwrap_or_default();
+        let mut undecided = lua::lane::undecided_all(&self.world.redis(), &self.world.keys()).await.unwrap_or_default();
+        undecided.sort_by_key(|found| matches!(found, Undecided::Cancel(_)));
         let found = undecided.len();
         for intent in undecided {
             let intent = match intent {

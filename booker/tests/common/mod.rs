@@ -1,8 +1,6 @@
 //! A sale with a real redis-server and a real SQLite ledger, for tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, unreachable_pub)]
 
-pub mod hand;
-
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
