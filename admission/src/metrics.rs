@@ -58,8 +58,13 @@ pub const LINE_PASSES: Metric =
 pub const LINE_ENTRIES: Metric =
     metric(C, "holdfast_line_entries_total", "entries", &[SALE], "Entries appended to the line's log.");
 /// Line length.
-pub const LINE_WAITING: Metric =
-    metric(G, "holdfast_line_waiting_visitors", "visitors", &[SALE], "Numbers given out in front of the frontier, without gaps.");
+pub const LINE_WAITING: Metric = metric(
+    G,
+    "holdfast_line_waiting_visitors",
+    "visitors",
+    &[SALE],
+    "Numbers given out in front of the frontier, without gaps.",
+);
 /// Frontier.
 pub const LINE_FRONTIER: Metric =
     metric(G, "holdfast_line_frontier_number", "number", &[SALE], "Tickets up to this number may enter.");
@@ -75,14 +80,23 @@ pub const LINE_UNCLAIMED: Metric = metric(
     "Numbers called within the grace period and not claimed yet.",
 );
 /// Binding term.
-pub const LINE_BINDING: Metric =
-    metric(G, "holdfast_line_binding", "flag", &[SALE, ("term", BINDINGS)], "1 for the term that holds the frontier, 0 for the others.");
+pub const LINE_BINDING: Metric = metric(
+    G,
+    "holdfast_line_binding",
+    "flag",
+    &[SALE, ("term", BINDINGS)],
+    "1 for the term that holds the frontier, 0 for the others.",
+);
 /// Terms.
-pub const LINE_TERM: Metric =
-    metric(G, "holdfast_line_term_people", "people", &[SALE, ("term", TERMS)], "How many more people each term would let in now.");
+pub const LINE_TERM: Metric = metric(
+    G,
+    "holdfast_line_term_people",
+    "people",
+    &[SALE, ("term", TERMS)],
+    "How many more people each term would let in now.",
+);
 /// Ownership.
-pub const LINE_OWNED: Metric =
-    metric(G, "holdfast_line_owned", "flag", &[SALE], "1 while this process owns the line.");
+pub const LINE_OWNED: Metric = metric(G, "holdfast_line_owned", "flag", &[SALE], "1 while this process owns the line.");
 /// Clock.
 pub const LINE_CLOCK_BEHIND: Metric = metric(
     G,
@@ -261,7 +275,11 @@ mod tests {
     #[test]
     fn names_follow_the_house() {
         for metric in ALL {
-            assert!(metric.name.starts_with("holdfast_line_") || metric.name.starts_with("holdfast_sale_"), "{}", metric.name);
+            assert!(
+                metric.name.starts_with("holdfast_line_") || metric.name.starts_with("holdfast_sale_"),
+                "{}",
+                metric.name
+            );
             assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
             assert!(metric.help.ends_with('.'), "{}", metric.name);
         }

@@ -134,6 +134,7 @@ impl<'a> Server<'a> {
     /// Serves until told to stop or refused by another owner's fence. Everybody who waits is answered before it returns.
     pub(crate) async fn serve(&mut self, shutdown: &mut watch::Receiver<bool>) -> Served {
         let (mut step, mut beat, mut lease) = (every(STEP_MS), every(HEARTBEAT_MS), every(LEASE_EVERY_MS));
+        self.tell_status(self.now());
         let end = loop {
             self.send();
             let room = self.waiting() < MAX_OWNER_QUEUE;
@@ -218,13 +219,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn take_join(
-        &mut self,
-        visitor: VisitorHash,
-        presented: Option<u64>,
-        answer: Answer<Joined>,
-        now: Millis,
-    ) {
+    fn take_join(&mut self, visitor: VisitorHash, presented: Option<u64>, answer: Answer<Joined>, now: Millis) {
         let Some(number) = presented else {
             return self.places.join(Join { visitor, replace: None, tries: 0, answer });
         };

@@ -11,7 +11,7 @@ use super::Sales;
 impl Sales {
     /// Folds other processes' acts each second, and at once whenever `hint` changes, until `shutdown` says true (or its
     /// sender is gone). A hint that gets lost costs a second.
-    pub async fn poll(self, mut hint: watch::Receiver<u64>, mut shutdown: watch::Receiver<bool>) {
+    pub async fn poll<T: Send + Sync>(self, mut hint: watch::Receiver<T>, mut shutdown: watch::Receiver<bool>) {
         let mut tick = interval(Duration::from_millis(HEARTBEAT_MS));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut away, mut hinted) = (false, true);

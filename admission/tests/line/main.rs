@@ -1,0 +1,13 @@
+//! The line's owner on a real Redis and a real ledger.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod everyday;
+mod history;
+mod ledger_faults;
+mod owners;
+mod redis_faults;
+mod shown;
+mod turns;

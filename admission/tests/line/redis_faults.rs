@@ -1,0 +1,231 @@
+//! H15 to H18 of the protocol's model, and the loss of everything Redis knows, replayed on the real thing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use admission::{Claim, Joined, LineError, NotYet};
+
+use crate::support::{Owner, RoomOf, World, check_log, eventually, insist, visitor};
+
+/// The owner has published what it knows now.
+async fn published(world: &World, owner: &Owner) {
+    let keys = lua::LineKeys::new(&crate::support::sale());
+    eventually("Redis shows the owner's last entry", || async {
+        let look = lua::line::look(&world.redis, &keys).await;
+        look.is_ok_and(|look| look.state.settled == owner.status().head)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h15_a_number_given_before_a_rollback_is_never_given_again() {
+    let world = World::open(RoomOf { cap: 0, ..RoomOf::default() }).await;
+    let owner = world.owner("one").await;
+    assert_eq!(owner.join(9, None).await.number, 1);
+    published(&world, &owner).await;
+    world.snapshot().await;
+    assert_eq!(owner.join(0, None).await.number, 2);
+    world.roll_back().await;
+    assert_eq!(owner.join(1, None).await.number, 3, "2 is somebody's, whatever Redis says");
+    assert_eq!(owner.join(0, Some(2)).await, Joined { number: 2, new: false }, "its ticket restores it");
+    owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h15_a_new_owner_starts_behind_every_number_the_old_one_may_have_given() {
+    let world = World::open(RoomOf { cap: 2, ..RoomOf::default() }).await;
+    let one = world.owner("one").await;
+    for who in 1..=3 {
+        assert_eq!(one.join(who, None).await.number, who);
+    }
+    eventually("the numbers given out are published", || async { one.status().issued == 3 }).await;
+    published(&world, &one).await;
+    world.snapshot().await;
+    assert_eq!(one.join(4, None).await.number, 4);
+    one.kill().await;
+    world.roll_back().await;
+    let two = world.owner("two").await;
+    let fifth = two.join(5, None).await.number;
+    assert_eq!(fifth, domain::limits::NUMBER_BLOCK + 1);
+    assert_eq!(
+        two.join(4, Some(4)).await,
+        Joined { number: 4, new: false },
+        "a ticket out of the gap is as good as any"
+    );
+    for who in 1..=4 {
+        two.pass(who, who).await;
+        two.leave(who, who).await;
+    }
+    two.pass(5, fifth).await;
+    two.stop().await;
+    let log = world.log().await;
+    let gaps: Vec<_> = log.iter().filter_map(|entry| entry.gap).collect();
+    assert!(gaps.len() == 1 && gaps[0].1 == domain::limits::NUMBER_BLOCK && gaps[0].0 <= 5, "{gaps:?}");
+    check_log(&log, 60_000, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h15_numbers_of_a_join_that_nobody_saw_end_are_never_offered_again() {
+    let world = World::open(RoomOf { cap: 0, ..RoomOf::default() }).await;
+    let owner = world.owner("one").await;
+    assert_eq!(owner.join(9, None).await.number, 1);
+    world.snapshot().await;
+    world.server.freeze().unwrap();
+    assert_eq!(owner.line.join(visitor(0), None).await, Err(LineError::Unknown));
+    world.server.thaw().unwrap();
+    // The frozen server executes what lay in its socket: the record may be there, or come back with an older copy.
+    let first = owner.join(1, None).await.number;
+    assert!(first >= 3, "2 was sent in the call that nobody saw end: {first}");
+    let mine = owner.join(0, None).await.number;
+    assert_ne!(mine, first);
+    world.roll_back().await;
+    let after = owner.join(2, None).await.number;
+    assert!(after > first.max(mine), "{after}");
+    owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h16_the_cap_holds_when_redis_forgets_the_pass() {
+    let world = World::open(RoomOf { cap: 1, grace_ms: 1, ..RoomOf::default() }).await;
+    let owner = world.owner("one").await;
+    for who in 1..=2 {
+        owner.join(who, None).await;
+    }
+    owner.pass(1, 1).await;
+    world.wipe().await;
+    let refused = insist(|| owner.line.claim(visitor(2), 2)).await;
+    assert!(matches!(refused, Claim::NotYet { why: NotYet::NotCalled | NotYet::CapFull, .. }), "{refused:?}");
+    owner.leave(1, 1).await;
+    owner.pass(2, 2).await;
+    owner.stop().await;
+    check_log(&world.log().await, 60_000, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h16_a_used_ticket_gets_no_second_pass_after_a_loss() {
+    let world = World::open(RoomOf { ttl_ms: 50, ..RoomOf::default() }).await;
+    let owner = world.owner("one").await;
+    let number = owner.join(1, None).await.number;
+    owner.pass(1, number).await;
+    world.wipe().await;
+    eventually("its time is over", || async { owner.claim(1, number).await == Claim::Ended }).await;
+    world.wipe().await;
+    assert_eq!(owner.claim(1, number).await, Claim::Ended);
+    assert_eq!(
+        owner.join(1, Some(number)).await,
+        Joined { number: number + 1, new: true },
+        "a used ticket is not restored"
+    );
+    owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h18_of_two_unused_tickets_the_lower_is_the_place() {
+    let world = World::open(RoomOf::default()).await;
+    let owner = world.owner("one").await;
+    assert_eq!(owner.join(1, None).await.number, 1);
+    world.wipe().await;
+    assert_eq!(owner.join(1, None).await.number, 2, "without its ticket nobody knows the visitor");
+    assert_eq!(owner.join(1, Some(1)).await, Joined { number: 1, new: false });
+    assert_eq!(owner.join(1, Some(2)).await, Joined { number: 1, new: false });
+    owner.frontier(2).await;
+    assert_eq!(owner.claim(1, 2).await, Claim::Superseded(1));
+    owner.pass(1, 1).await;
+    owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h18_a_used_ticket_gives_way_to_an_unused_one() {
+    let world = World::open(RoomOf { cap: 2, ..RoomOf::default() }).await;
+    let owner = world.owner("one").await;
+    let first = owner.join(1, None).await.number;
+    world.wipe().await;
+    let second = owner.join(1, None).await.number;
+    assert_eq!(owner.join(1, Some(first)).await.number, first, "the record is the lower one again");
+    owner.pass(1, first).await;
+    owner.leave(1, first).await;
+    owner.pass(1, second).await;
+    owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_waiting_keep_their_places_when_redis_is_wiped() {
+    let world = World::open(RoomOf { cap: 100, ..RoomOf::default() }).await;
+    let owner = world.owner("one").await;
+    let mut tickets = BTreeMap::new();
+    for who in 0..1_000 {
+        tickets.insert(who, owner.join(who, None).await.number);
+    }
+    for who in 0..50 {
+        owner.pass(who, tickets[&who]).await;
+    }
+    let frontier = owner.status().frontier;
+    world.wipe().await;
+    let (line, all) = (owner.line.clone(), tickets.clone());
+    let returning = tokio::spawn(async move {
+        for (who, number) in all {
+            let place = insist(|| line.join(visitor(who), Some(number))).await;
+            assert_eq!(place, Joined { number, new: false }, "a ticket restores its place");
+        }
+    });
+    let line = owner.line.clone();
+    let newcomers = tokio::spawn(async move {
+        let mut numbers = BTreeSet::new();
+        for who in 5_000..5_300 {
+            let place = insist(|| line.join(visitor(who), None)).await;
+            assert!(place.number > 1_000, "nobody gets in front of those who waited: {place:?}");
+            assert!(numbers.insert(place.number), "{place:?} twice");
+        }
+        numbers
+    });
+    returning.await.unwrap();
+    let new = newcomers.await.unwrap();
+    assert!(owner.status().frontier >= frontier);
+    // Everybody gets in, those who waited first.
+    world.change(RoomOf { cap: 5_000, ..RoomOf::default() }).await;
+    owner.frontier(1_000).await;
+    for who in 50..1_000 {
+        owner.pass(who, tickets[&who]).await;
+    }
+    for (who, number) in (5_000..5_300).zip(new) {
+        owner.pass(who, number).await;
+    }
+    owner.stop().await;
+    check_log(&world.log().await, 60_000, 5_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_redis_is_loaded_again_within_a_second_and_nobody_else_is_needed() {
+    let world = World::open(RoomOf::default()).await;
+    let owner = world.owner("one").await;
+    owner.join(1, None).await;
+    let frontier = {
+        owner.frontier(1).await;
+        owner.status().frontier
+    };
+    world.wipe().await;
+    let keys = lua::LineKeys::new(&crate::support::sale());
+    eventually("the line is there again", || async {
+        lua::line::look(&world.redis, &keys)
+            .await
+            .is_ok_and(|look| look.state.frontier == frontier && look.state.epoch == owner.status().fence)
+    })
+    .await;
+    owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_dead_the_line_waits_and_goes_on_by_itself() {
+    let mut world = World::open(RoomOf::default()).await;
+    let owner = world.owner("one").await;
+    let number = owner.join(1, None).await.number;
+    owner.frontier(number).await;
+    world.server.kill().unwrap();
+    let refused = owner.line.join(visitor(2), None).await.unwrap_err();
+    assert!(matches!(refused, LineError::Unavailable | LineError::Unknown), "{refused:?}");
+    assert!(owner.line.claim(visitor(1), number).await.is_err());
+    world.server.restart().unwrap();
+    owner.pass(1, number).await;
+    let second = owner.join(2, None).await.number;
+    assert!(second > number);
+    owner.stop().await;
+}
