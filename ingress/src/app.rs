@@ -1,8 +1,9 @@
 //! What the handlers work with. The program builds it; all ingress threads share it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use domain::id::sale_tag;
@@ -15,8 +16,8 @@ use tokio::time::Instant;
 
 use crate::edge::cors::Origins;
 use crate::edge::overload::Load;
-use crate::edge::rate::Rate;
-use crate::server::slots::Slots;
+use crate::edge::rate::{Quota, Rate};
+use crate::server::slots::{Slots, network};
 use crate::server::tls::Tls;
 use crate::settings::Settings;
 
@@ -28,9 +29,12 @@ pub struct SaleHandle {
     pub lanes: Vec<booker::Lane>,
     /// Its line; absent where it has no waiting room.
     pub line: Option<admission::Line>,
+    /// What this process shows of line and stock.
+    pub view: admission::LineView,
     /// The key under which visitors are known in this sale's logs.
     pub visitor_key: [u8; 32],
     pub(crate) catalogue: ArcSwapOption<crate::visitor::catalogue::Cached>,
+    pub(crate) document: ArcSwapOption<crate::visitor::line::Cached>,
 }
 
 impl SaleHandle {
@@ -40,9 +44,11 @@ impl SaleHandle {
         fold: Arc<SaleFold>,
         lanes: Vec<booker::Lane>,
         line: Option<admission::Line>,
+        view: admission::LineView,
         visitor_key: [u8; 32],
     ) -> Self {
-        Self { fold, lanes, line, visitor_key, catalogue: ArcSwapOption::empty() }
+        let (catalogue, document) = (ArcSwapOption::empty(), ArcSwapOption::empty());
+        Self { fold, lanes, line, view, visitor_key, catalogue, document }
     }
 
     /// The sale's id.
@@ -123,6 +129,8 @@ pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 pub struct Parts {
     /// Signs and verifies the tokens of visitors.
     pub keyring: Keyring,
+    /// The registry that operators' acts go to.
+    pub registry: admission::Sales,
     /// Who may call `/admin/v1`. Nobody when empty.
     pub operators: Vec<OperatorKey>,
     /// For `/metrics`.
@@ -159,6 +167,7 @@ pub struct Shared {
 
 /// The parts that stay as they were given.
 pub(crate) struct Fixed {
+    pub(crate) registry: admission::Sales,
     pub(crate) metrics_text: MetricsText,
     pub(crate) checks: Vec<(&'static str, Check)>,
     pub(crate) audit: Audit,
@@ -184,6 +193,7 @@ impl App {
             draining: AtomicBool::new(false),
             born: Instant::now(),
             parts: Fixed {
+                registry: parts.registry,
                 metrics_text: parts.metrics_text,
                 checks: parts.checks,
                 audit: parts.audit,
@@ -219,6 +229,13 @@ impl App {
     /// Says 503 on `/readyz` from now on, so that balancers look elsewhere before the listeners stop.
     pub fn drain(&self) {
         self.0.draining.store(true, Relaxed);
+    }
+
+    /// Counts one new anonymous visitor for this client.
+    pub(crate) fn new_visitor(&self, client: IpAddr) -> (Quota, u32) {
+        let now_us = u64::try_from(self.0.born.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let mut rate = self.0.visitors.lock().unwrap_or_else(PoisonError::into_inner);
+        (rate.take(network(client), now_us), rate.per_minute())
     }
 
     pub(crate) fn is_draining(&self) -> bool {

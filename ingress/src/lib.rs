@@ -8,6 +8,7 @@ mod call;
 mod edge;
 mod front;
 pub mod metrics;
+mod openapi;
 mod problem;
 mod rendered;
 mod reply;

@@ -76,6 +76,9 @@ kinds! {
     HoldGone = "hold-gone" GONE false: "The hold is gone for good",
         "The ledger refused this hold: it had ended before it was confirmed, or there was nothing left for it. The decision is final and the key is used up.",
         "Hold again with a new Idempotency-Key.";
+    HoldDecided = "hold-decided" CONFLICT false: "The hold cannot be released any more",
+        "A confirm of the same visitor came first: the hold is being confirmed, or is booked. Nothing was changed.",
+        "Look at the hold; to give the units back, cancel the booking.";
     SaleNotOpen = "sale-not-open" CONFLICT true: "The sale is not open yet",
         "The sale exists and has not opened.",
         "Come back at opens_at; Retry-After says how long that is.";

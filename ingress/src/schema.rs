@@ -26,3 +26,92 @@ pub(crate) enum SaleState {
     /// Over.
     Closed,
 }
+
+/// A sale's line in one word.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "a shape")]
+pub(crate) enum LineState {
+    /// Not open yet.
+    Scheduled,
+    /// Open.
+    Open,
+    /// Open, and certain that nothing is left.
+    SoldOut,
+    /// Over.
+    Closed,
+}
+
+/// What is left of an item.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "a shape")]
+pub(crate) enum Stock {
+    /// More than a tenth is free.
+    Plenty,
+    /// A tenth or less is free.
+    Few,
+    /// Nothing is free, but units in checkout may come back.
+    Held,
+    /// Nothing is left.
+    SoldOut,
+}
+
+/// Where a ticket stands.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "a shape")]
+pub(crate) enum TicketState {
+    /// Before the sale opens.
+    Lobby,
+    /// In line.
+    Waiting,
+    /// May be exchanged for a pass.
+    Called,
+    /// In line; every unit is in checkout, some may come back.
+    Standby,
+    /// Let go: nothing is left.
+    Released,
+    /// Has a pass (it came along).
+    Inside,
+    /// The pass that came along has ended.
+    Done,
+}
+
+/// The chance that something is left when the turn comes.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "a shape")]
+pub(crate) enum Chance {
+    /// Everybody ahead and inside could take a unit, and one would be left.
+    Good,
+    /// One would be left if some units in checkout came back.
+    Fair,
+    /// More people are ahead than units are left.
+    Low,
+    /// Nothing is left.
+    None,
+}
+
+/// Where a hold stands.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "a shape")]
+pub(crate) enum HoldState {
+    /// Units are claimed until the deadline.
+    Held,
+    /// Payment has begun.
+    Paying,
+    /// The ledger has to decide.
+    Confirming,
+    /// The ledger has the booking.
+    Sold,
+    /// The ledger refused; final.
+    Refused,
+    /// Given back or expired.
+    Released,
+    /// Was sold; units are free again.
+    Cancelled,
+    /// Nobody knows it any more; confirming it has the ledger decide.
+    Unknown,
+}

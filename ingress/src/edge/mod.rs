@@ -1,6 +1,6 @@
 //! What stands between the socket and the handlers: who asks, from where, and whether it may.
 
-pub mod address;
+pub(crate) mod address;
 pub(crate) mod cookie;
 pub(crate) mod cors;
 pub(crate) mod overload;

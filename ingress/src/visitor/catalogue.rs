@@ -98,7 +98,11 @@ pub(crate) struct Cached {
     rendered: Rendered,
 }
 
-/// `GET /v1/sales`
+/// What is on sale.
+#[utoipa::path(
+    get, path = "/v1/sales", tag = "sales", operation_id = "listSales",
+    responses((status = 200, description = "All sales", body = SalesBody), (status = 304, description = "Nothing has changed"))
+)]
 pub(crate) fn list(call: &Call) -> Response {
     let now = call.now();
     let (mut body, mut lasting) = (b"{\"sales\":[".to_vec(), Vec::new());
@@ -114,7 +118,12 @@ pub(crate) fn list(call: &Call) -> Response {
     Rendered::new(Bytes::from(body), &lasting).answer(call)
 }
 
-/// `GET /v1/sales/{sale}`
+/// One sale.
+#[utoipa::path(
+    get, path = "/v1/sales/{sale}", tag = "sales", operation_id = "getSale",
+    params(("sale" = String, Path, description = "The sale's id")),
+    responses((status = 200, description = "The sale", body = SaleBody), (status = 304, description = "It has not changed"))
+)]
 pub(crate) fn show(call: &Call) -> Result<Response, Problem> {
     let sale = sale(call)?;
     Ok(current(&sale, call.now()).rendered.answer(call))
@@ -122,8 +131,12 @@ pub(crate) fn show(call: &Call) -> Result<Response, Problem> {
 
 /// The sale that the path names.
 pub(crate) fn sale(call: &Call) -> Result<Arc<SaleHandle>, Problem> {
-    let unknown = || Problem::new(Name::NotFound, "There is no sale of this name; GET /v1/sales lists them.");
     call.app.sales().get(call.param()).cloned().ok_or_else(unknown)
+}
+
+/// The path names no sale.
+pub(crate) fn unknown() -> Problem {
+    Problem::new(Name::NotFound, "There is no sale of this name; GET /v1/sales lists them.")
 }
 
 fn current(sale: &SaleHandle, now: Millis) -> Arc<Cached> {

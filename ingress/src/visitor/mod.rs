@@ -1,10 +1,19 @@
 //! The API for visitors: `/v1` and the pages beside it.
 
+mod bookings;
 pub(crate) mod catalogue;
+mod holds;
+mod identity;
+pub(crate) mod line;
+mod order;
+mod outcome;
 mod pages;
+mod passes;
+mod tickets;
 
 use crate::call::Call;
 use crate::front::Api;
+use crate::openapi;
 use crate::problem::{Name, Problem};
 use crate::reply::Response;
 use crate::route::routes;
@@ -12,10 +21,24 @@ use crate::route::routes;
 routes! {
     ROUTES: Op {
         Home = Catalogue GET "/";
+        Description = Catalogue GET "/openapi.json";
         Problems = Catalogue GET "/problems";
         ProblemPage = Catalogue GET "/problems/{name}";
         ListSales = Catalogue GET "/v1/sales";
-        ShowSale = Catalogue GET "/v1/sales/{sale}";
+        GetSale = Catalogue GET "/v1/sales/{sale}";
+        GetLine = Status GET "/v1/sales/{sale}/line";
+        GetTicket = Status GET "/v1/sales/{sale}/ticket";
+        MakeVisitor = Hold POST "/v1/visitors";
+        JoinLine = Hold POST "/v1/sales/{sale}/tickets";
+        ClaimPass = Hold POST "/v1/sales/{sale}/passes";
+        Leave = Hold DELETE "/v1/sales/{sale}/pass";
+        Hold = Hold POST "/v1/sales/{sale}/holds";
+        GetHold = Status GET "/v1/holds/{hold_id}";
+        ReleaseHold = Hold DELETE "/v1/holds/{hold_id}";
+        Confirm = Confirm POST "/v1/holds/{hold_id}/confirm";
+        ListBookings = Status GET "/v1/bookings";
+        GetBooking = Status GET "/v1/bookings/{booking_id}";
+        CancelBooking = Confirm POST "/v1/bookings/{booking_id}/cancel";
     }
 }
 
@@ -29,14 +52,34 @@ impl Api for Visitors {
     fn quick(op: Op, call: &Call) -> Option<Result<Response, Problem>> {
         Some(match op {
             Op::Home => Ok(pages::home(call)),
+            Op::Description => Ok(openapi::document(call)),
             Op::Problems => Ok(pages::problems()),
             Op::ProblemPage => pages::problem(call),
             Op::ListSales => Ok(catalogue::list(call)),
-            Op::ShowSale => catalogue::show(call),
+            Op::GetSale => catalogue::show(call),
+            Op::GetLine => line::get(call),
+            Op::GetTicket => tickets::get(call),
+            Op::MakeVisitor | Op::JoinLine | Op::ClaimPass | Op::Leave | Op::Hold => return None,
+            Op::GetHold | Op::ReleaseHold | Op::Confirm => return None,
+            Op::ListBookings | Op::GetBooking | Op::CancelBooking => return None,
         })
     }
 
-    async fn run(_: Op, _: Call) -> Result<Response, Problem> {
-        Err(Problem::new(Name::NotFound, ""))
+    async fn run(op: Op, call: Call) -> Result<Response, Problem> {
+        match op {
+            Op::MakeVisitor => tickets::visitor(call).await,
+            Op::JoinLine => tickets::join(call).await,
+            Op::ClaimPass => passes::claim(call).await,
+            Op::Leave => passes::leave(call).await,
+            Op::Hold => holds::post(call).await,
+            Op::GetHold => holds::get(call).await,
+            Op::ReleaseHold => holds::delete(call).await,
+            Op::Confirm => bookings::confirm(call).await,
+            Op::ListBookings => bookings::list(call).await,
+            Op::GetBooking => bookings::get(call).await,
+            Op::CancelBooking => bookings::cancel(call).await,
+            // The rest has been answered at once.
+            _ => Err(Problem::new(Name::NotFound, "Nothing is here.")),
+        }
     }
 }

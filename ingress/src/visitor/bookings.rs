@@ -1,0 +1,219 @@
+//! Confirming a hold, the bookings there are, and undoing one.
+
+use std::sync::Arc;
+
+use booker::{Booking, CancelAnswer, ConfirmAnswer};
+use domain::limits::{HTTP_BODY_BYTES, MAX_UNKNOWN_CONFIRMS_PER_PASS, POLL_CONFIRM_MS};
+use domain::outcome::Outcome;
+use domain::{HoldId, LogId, Millis, SaleId};
+use futures_util::future::join_all;
+use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::holds::{Home, LineBody, REPLAYED, lines};
+use super::tickets::location;
+use super::{identity, outcome};
+use crate::app::SaleHandle;
+use crate::call::Call;
+use crate::problem::{Name, Problem};
+use crate::reply::{self, Response};
+
+/// A booking, as the ledger has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Booking)]
+pub(crate) struct BookingBody<'a> {
+    /// Its id, that of its hold.
+    #[schema(value_type = String, format = "uuid")]
+    booking_id: HoldId,
+    /// `booked` or `cancelled`.
+    state: &'static str,
+    /// The sale.
+    #[schema(value_type = String)]
+    sale: &'a SaleId,
+    /// What is booked.
+    lines: Vec<LineBody<'a>>,
+    /// The ledger's log that has it.
+    #[schema(value_type = String)]
+    log: &'a LogId,
+    /// Where in the log.
+    seq: u64,
+    /// When it was booked.
+    #[schema(value_type = String, format = DateTime)]
+    booked_at: String,
+    /// When it was cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    cancelled_at: Option<String>,
+}
+
+/// The visitor's bookings.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Bookings)]
+pub(crate) struct BookingsBody<'a> {
+    /// The newest first.
+    bookings: Vec<BookingBody<'a>>,
+}
+
+/// Something that the ledger has not decided yet.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Pending)]
+pub(crate) struct PendingBody {
+    /// `confirming` or `cancelling`.
+    state: &'static str,
+    /// When to send the same request again, milliseconds.
+    poll_in_ms: u64,
+}
+
+fn body<'a>(sale: &'a SaleId, booking: &'a Booking) -> BookingBody<'a> {
+    BookingBody {
+        booking_id: booking.id,
+        state: if booking.cancelled.is_some() { "cancelled" } else { "booked" },
+        sale,
+        lines: lines(&booking.lines),
+        log: &booking.log,
+        seq: booking.seq,
+        booked_at: booking.at.to_string(),
+        cancelled_at: booking.cancelled.map(|(_, at)| at.to_string()),
+    }
+}
+
+/// Confirm a hold: book it.
+///
+/// 201 once the ledger has the booking, and then for ever. 202 when that takes longer: send the same request again until it
+/// is 201 or 410. A confirm's identity is its hold, whatever its key.
+#[utoipa::path(
+    post, path = "/v1/holds/{hold_id}/confirm", tag = "booking", operation_id = "confirm",
+    params(
+        ("hold_id" = String, Path, description = "The hold's id"),
+        ("Idempotency-Key" = String, Header, description = "Any; the hold's own will do"),
+        ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
+    ),
+    responses(
+        (status = 201, description = "Booked", body = BookingBody,
+            headers(("Location" = String), ("Idempotency-Replayed" = Option<bool>))),
+        (status = 202, description = "Not decided yet; Location is the hold", body = PendingBody,
+            headers(("Location" = String), ("Retry-After" = u64))),
+    )
+)]
+pub(crate) async fn confirm(mut call: Call) -> Result<Response, Problem> {
+    let home = Home::of(&call)?;
+    identity::key(&call)?;
+    call.no_body(HTTP_BODY_BYTES).await?;
+    let came = call.now();
+    let pass = identity::pass_if_any(&call, &home.sale, &home.visitor).map(|pass| pass.number);
+    let patience = call.app.parts.settings.confirm_patience;
+    let asked = home.lane()?.confirm(home.id, home.visitor, pass, patience).await;
+    match asked.map_err(outcome::lane)? {
+        ConfirmAnswer::Booked(booking) => {
+            let mut answer = reply::json(StatusCode::CREATED, &body(home.sale.id(), &booking));
+            location(&mut answer, &format!("/v1/bookings/{}", home.id));
+            replayed(&mut answer, booking.at, came);
+            Ok(answer)
+        }
+        ConfirmAnswer::Confirming => Ok(pending("confirming", &format!("/v1/holds/{}", home.id))),
+        ConfirmAnswer::Refused(why) => Err(outcome::gone(why)),
+        ConfirmAnswer::Cancelled(_) => {
+            Err(outcome::refused(Name::HoldGone, "The hold was booked, and the booking has been cancelled since."))
+        }
+        ConfirmAnswer::KeyReused => Err(outcome::key_reused()),
+        ConfirmAnswer::TooMany => {
+            let detail = format!(
+                "At most {MAX_UNKNOWN_CONFIRMS_PER_PASS} holds that nobody knows any more may be confirmed with one pass."
+            );
+            Err(Problem::new(Name::TooManyRequests, detail).outcome(Outcome::Refused).retry_after(POLL_CONFIRM_MS))
+        }
+        ConfirmAnswer::Foreign => Err(outcome::not_theirs()),
+    }
+}
+
+/// What was decided before the request came was decided by another one.
+fn replayed(answer: &mut Response, decided: Millis, came: Millis) {
+    if decided < came {
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+}
+
+fn pending(state: &'static str, at: &str) -> Response {
+    let mut answer = reply::json(StatusCode::ACCEPTED, &PendingBody { state, poll_in_ms: POLL_CONFIRM_MS });
+    location(&mut answer, at);
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(POLL_CONFIRM_MS.div_ceil(1_000)));
+    answer
+}
+
+/// The visitor's bookings in all sales.
+///
+/// From the ledger's owners: every booking this visitor was answered 201 for is among them.
+#[utoipa::path(
+    get, path = "/v1/bookings", tag = "booking", operation_id = "listBookings",
+    params(("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor")),
+    responses((status = 200, description = "All of them", body = BookingsBody))
+)]
+pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
+    let visitor = identity::visitor(&call)?;
+    let sales: Vec<Arc<SaleHandle>> = call.app.sales().iter().cloned().collect();
+    let asked = sales.iter().map(async |sale| {
+        let hash = sale.hash(&visitor);
+        let lane = sale.lane_of(&hash).ok_or(booker::LaneError::NoOwner)?;
+        lane.bookings(hash).await
+    });
+    let mut found = Vec::new();
+    for (sale, bookings) in sales.iter().zip(join_all(asked).await) {
+        found.extend(bookings.map_err(outcome::lane)?.into_iter().map(|booking| (sale.id(), booking)));
+    }
+    found.sort_by(|(_, a), (_, b)| (b.at, b.id).cmp(&(a.at, a.id)));
+    let bookings = found.iter().map(|(sale, booking)| body(sale, booking)).collect();
+    Ok(reply::json(StatusCode::OK, &BookingsBody { bookings }))
+}
+
+/// One booking of the visitor.
+#[utoipa::path(
+    get, path = "/v1/bookings/{booking_id}", tag = "booking", operation_id = "getBooking",
+    params(
+        ("booking_id" = String, Path, description = "The booking's id"),
+        ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
+    ),
+    responses((status = 200, description = "The booking", body = BookingBody))
+)]
+pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
+    let home = Home::of(&call)?;
+    let found = home.lane()?.booking(home.id, home.visitor).await.map_err(outcome::lane)?;
+    let booking = found.ok_or_else(outcome::not_theirs)?;
+    Ok(reply::json(StatusCode::OK, &body(home.sale.id(), &booking)))
+}
+
+/// Cancel a booking.
+///
+/// Its units are free again. 200 once the ledger has the cancellation, 202 when that takes longer: send the same again.
+#[utoipa::path(
+    post, path = "/v1/bookings/{booking_id}/cancel", tag = "booking", operation_id = "cancelBooking",
+    params(
+        ("booking_id" = String, Path, description = "The booking's id"),
+        ("Idempotency-Key" = String, Header, description = "Any"),
+        ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
+    ),
+    responses(
+        (status = 200, description = "Cancelled", body = BookingBody, headers(("Idempotency-Replayed" = Option<bool>))),
+        (status = 202, description = "Not decided yet", body = PendingBody,
+            headers(("Location" = String), ("Retry-After" = u64))),
+    )
+)]
+pub(crate) async fn cancel(mut call: Call) -> Result<Response, Problem> {
+    let home = Home::of(&call)?;
+    identity::key(&call)?;
+    call.no_body(HTTP_BODY_BYTES).await?;
+    let came = call.now();
+    let patience = call.app.parts.settings.confirm_patience;
+    match home.lane()?.cancel(home.id, home.visitor, patience).await.map_err(outcome::lane)? {
+        CancelAnswer::Cancelled(booking) => {
+            let mut answer = reply::json(StatusCode::OK, &body(home.sale.id(), &booking));
+            if let Some((_, at)) = booking.cancelled {
+                replayed(&mut answer, at, came);
+            }
+            Ok(answer)
+        }
+        CancelAnswer::Cancelling => Ok(pending("cancelling", &format!("/v1/bookings/{}", home.id))),
+        CancelAnswer::NotBooked | CancelAnswer::Foreign => Err(outcome::not_theirs()),
+    }
+}

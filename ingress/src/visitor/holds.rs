@@ -1,0 +1,241 @@
+//! Claiming units, looking at the claim, and giving it back.
+
+use booker::{HoldAnswer, HoldRequest, HoldView, LookAnswer, PassRef, ReleaseAnswer};
+use domain::limits::{HTTP_BODY_BYTES, MAX_HOLDS_PER_PASS};
+use domain::{HoldId, HoldState, ItemId, Lines, SaleDoc, SaleId, VisitorHash};
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::tickets::location;
+use super::{catalogue, identity, order, outcome};
+use crate::app::SaleHandle;
+use crate::call::Call;
+use crate::problem::{Name, Problem};
+use crate::reply::{self, Response};
+use crate::schema;
+
+/// How soon units in checkout may be asked for again, milliseconds.
+const HELD_RETRY_MS: u64 = 5_000;
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// A claim on units.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Hold)]
+pub(crate) struct HoldBody<'a> {
+    /// Its id; the booking it becomes has the same.
+    #[schema(value_type = String, format = "uuid")]
+    hold_id: HoldId,
+    /// The sale.
+    #[schema(value_type = String)]
+    sale: &'a SaleId,
+    /// Where it stands.
+    #[schema(value_type = schema::HoldState)]
+    state: &'static str,
+    /// What it claims; empty when that is not known.
+    lines: Vec<LineBody<'a>>,
+    /// The sum of its lines; absent when nothing is owed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Money>, nullable = false)]
+    price: Option<domain::Money>,
+    /// When it ends by itself; only while it is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    expires_at: Option<String>,
+    /// Milliseconds until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    expires_in_ms: Option<u64>,
+    /// The booking, once there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid", nullable = false)]
+    booking_id: Option<HoldId>,
+    /// What to do, where the state does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    advice: Option<&'static str>,
+}
+
+/// Units of one item.
+#[derive(Serialize, ToSchema)]
+#[schema(as = HoldLine)]
+pub(crate) struct LineBody<'a> {
+    /// The item's id.
+    #[schema(value_type = String)]
+    item: &'a ItemId,
+    /// How many.
+    quantity: u32,
+}
+
+pub(super) fn lines(lines: &Lines) -> Vec<LineBody<'_>> {
+    lines.iter().map(|(item, quantity)| LineBody { item, quantity }).collect()
+}
+
+/// Hold units.
+///
+/// All lines or none. The hold's id is derived from visitor, sale and key: a repeat is answered with the hold as it is now.
+/// Refusals come in this order: sale, visitor, key, body, sale closed, pass, stock and limits. Where the sale has a waiting
+/// room, a pass is needed: 403 without a good one, 410 with one that has ended.
+#[utoipa::path(
+    post, path = "/v1/sales/{sale}/holds", tag = "booking", operation_id = "hold",
+    params(
+        ("sale" = String, Path, description = "The sale's id"),
+        ("Idempotency-Key" = String, Header, description = "A new random one for each new hold"),
+        ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
+        ("Holdfast-Pass" = Option<String>, Header, description = "Or cookie hf_pass"),
+    ),
+    request_body = order::Order,
+    responses((status = 201, description = "The hold", body = HoldBody,
+        headers(("Location" = String), ("Idempotency-Replayed" = Option<bool>))))
+)]
+pub(crate) async fn post(mut call: Call) -> Result<Response, Problem> {
+    let sale = catalogue::sale(&call)?;
+    let hash = sale.hash(&identity::visitor(&call)?);
+    let doc = &sale.fold.doc;
+    let id = HoldId::derive(sale.id(), hash.lane(doc.lanes), &hash, identity::key(&call)?);
+    let lines = order::read(&call.json::<order::Order>(HTTP_BODY_BYTES).await?, doc)?;
+    let now = call.now();
+    outcome::open(sale.phase(now), doc, now)?;
+    let pass = match sale.line {
+        None => None,
+        Some(_) => {
+            let pass = identity::pass(&call, &sale, &hash)?;
+            Some(PassRef { number: pass.number, expires: pass.expires })
+        }
+    };
+    let lane = sale.lane_of(&hash).ok_or_else(|| outcome::lane(booker::LaneError::NoOwner))?;
+    let request = HoldRequest { id, visitor: hash, lines, pass };
+    let (hold, replayed) = match lane.hold(request).await.map_err(outcome::lane)? {
+        HoldAnswer::Hold { hold, replayed } => (hold, replayed),
+        other => return Err(refusal(&other)),
+    };
+    let mut answer = reply::json(StatusCode::CREATED, &body(doc, &hold));
+    location(&mut answer, &format!("/v1/holds/{id}"));
+    if replayed {
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(answer)
+}
+
+fn refusal(answer: &HoldAnswer) -> Problem {
+    match answer {
+        HoldAnswer::KeyReused => outcome::key_reused(),
+        HoldAnswer::Gone(why) => outcome::gone(*why),
+        HoldAnswer::SoldOut => outcome::refused(Name::SoldOut, "Fewer units are left than were asked for."),
+        HoldAnswer::AllHeld => {
+            outcome::refused(Name::AllHeld, "The units that are left are in others' checkout; some may come back.")
+                .retry_after(HELD_RETRY_MS)
+        }
+        HoldAnswer::Limit => {
+            outcome::refused(Name::LimitReached, "The visitor would have more units than the sale allows one visitor.")
+        }
+        HoldAnswer::TooManyHolds => {
+            let detail = format!("At most {MAX_HOLDS_PER_PASS} holds may be made with one pass.");
+            Problem::new(Name::LimitReached, detail).outcome(domain::outcome::Outcome::Refused)
+        }
+        HoldAnswer::PassExpired | HoldAnswer::PassDone => outcome::pass_ended(),
+        // The document has the item already, the lane takes its stock from the log in a moment.
+        HoldAnswer::NoSuchItem | HoldAnswer::Hold { .. } => outcome::lane(booker::LaneError::NotLoaded),
+    }
+}
+
+fn body<'a>(doc: &'a SaleDoc, hold: &'a HoldView) -> HoldBody<'a> {
+    let deadline = hold.deadline.filter(|_| matches!(hold.state, HoldState::Held | HoldState::Paying));
+    HoldBody {
+        hold_id: hold.id,
+        sale: &doc.id,
+        state: hold.state.as_str(),
+        lines: lines(&hold.lines),
+        price: doc.price(&hold.lines).flatten(),
+        expires_at: deadline.map(|at| at.to_string()),
+        expires_in_ms: deadline.map(|at| at.since(hold.now)),
+        booking_id: hold.booking.as_ref().map(|booking| booking.id),
+        advice: None,
+    }
+}
+
+/// The sale, visitor and lane that an id in the path belongs to.
+pub(super) struct Home {
+    pub(super) sale: std::sync::Arc<SaleHandle>,
+    pub(super) visitor: VisitorHash,
+    pub(super) id: HoldId,
+}
+
+impl Home {
+    /// Sale before visitor, as everywhere.
+    pub(super) fn of(call: &Call) -> Result<Self, Problem> {
+        let id: HoldId = call.param().parse().map_err(|_| outcome::not_theirs())?;
+        let sale = call.app.sales().home_of(&id).cloned().ok_or_else(outcome::not_theirs)?;
+        let visitor = sale.hash(&identity::visitor(call)?);
+        Ok(Self { sale, visitor, id })
+    }
+
+    pub(super) fn lane(&self) -> Result<&booker::Lane, Problem> {
+        // A lane number that the sale does not have stands in no id of ours.
+        self.sale.lanes.get(usize::from(self.id.lane())).ok_or_else(outcome::not_theirs)
+    }
+}
+
+/// Look at a hold.
+///
+/// A hold that neither the store nor the ledger knows is `unknown` for the visitor whose it may be: confirming it has the
+/// ledger decide. It is 404 for everybody else.
+#[utoipa::path(
+    get, path = "/v1/holds/{hold_id}", tag = "booking", operation_id = "getHold",
+    params(
+        ("hold_id" = String, Path, description = "The hold's id"),
+        ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
+    ),
+    responses((status = 200, description = "The hold", body = HoldBody))
+)]
+pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
+    let home = Home::of(&call)?;
+    let doc = &home.sale.fold.doc;
+    match home.lane()?.look(home.id, home.visitor).await.map_err(outcome::lane)? {
+        LookAnswer::Hold(hold) => Ok(reply::json(StatusCode::OK, &body(doc, &hold))),
+        LookAnswer::Unknown => Ok(reply::json(StatusCode::OK, &unknown(&doc.id, home.id))),
+        LookAnswer::Foreign => Err(outcome::not_theirs()),
+    }
+}
+
+fn unknown(sale: &SaleId, hold_id: HoldId) -> HoldBody<'_> {
+    HoldBody {
+        hold_id,
+        sale,
+        state: "unknown",
+        lines: Vec::new(),
+        price: None,
+        expires_at: None,
+        expires_in_ms: None,
+        booking_id: None,
+        advice: Some("Confirm it: the ledger decides. Or hold again."),
+    }
+}
+
+/// Give a hold's units back.
+///
+/// 204, also when repeated: released, unless a confirm of your own already under way wins. 409 once it is known that one has.
+#[utoipa::path(
+    delete, path = "/v1/holds/{hold_id}", tag = "booking", operation_id = "releaseHold",
+    params(
+        ("hold_id" = String, Path, description = "The hold's id"),
+        ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
+    ),
+    responses((status = 204, description = "Released"))
+)]
+pub(crate) async fn delete(call: Call) -> Result<Response, Problem> {
+    let home = Home::of(&call)?;
+    match home.lane()?.release(home.id, home.visitor).await.map_err(outcome::lane)? {
+        ReleaseAnswer::Foreign => Err(outcome::not_theirs()),
+        ReleaseAnswer::TooLate(state @ (HoldState::Confirming | HoldState::Sold)) => {
+            let detail = match state {
+                HoldState::Sold => "The hold is booked: cancel the booking instead.",
+                _ => "The hold is being confirmed.",
+            };
+            Err(outcome::refused(Name::HoldDecided, detail))
+        }
+        // What was refused or cancelled holds nothing.
+        ReleaseAnswer::Released | ReleaseAnswer::TooLate(_) => Ok(reply::empty(StatusCode::NO_CONTENT)),
+    }
+}

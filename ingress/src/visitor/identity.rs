@@ -1,0 +1,200 @@
+//! Who asks, and what they bring along. Every token is verified before a queue or a store is touched.
+
+use domain::token::{Pass, Ticket, TokenError};
+use domain::{Millis, SaleId, VisitorHash, VisitorId, limits};
+use http::header::{HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
+
+use crate::app::SaleHandle;
+use crate::call::Call;
+use crate::edge::cookie;
+use crate::edge::rate::Quota;
+use crate::problem::{Name, Problem};
+use crate::reply::Response;
+
+pub(crate) const VISITOR_HEADER: &str = "holdfast-visitor";
+pub(crate) const TICKET_HEADER: &str = "holdfast-ticket";
+pub(crate) const PASS_HEADER: &str = "holdfast-pass";
+
+/// A token and how it came.
+struct Carried<'c> {
+    text: &'c str,
+    by_cookie: bool,
+}
+
+/// The header goes before the cookie: who sends it means it.
+fn carried<'c>(call: &'c Call, header: &str, name: &str) -> Option<Carried<'c>> {
+    if let Some(value) = call.headers().get(header) {
+        return Some(Carried { text: value.to_str().unwrap_or_default(), by_cookie: false });
+    }
+    cookie::get(call.headers(), name).map(|text| Carried { text, by_cookie: true })
+}
+
+fn unauthenticated(detail: &'static str) -> Problem {
+    let scheme = HeaderValue::from_static("Holdfast-Visitor");
+    Problem::new(Name::Unauthenticated, detail).header(WWW_AUTHENTICATE, scheme)
+}
+
+/// The visitor, as the cookie or the header says.
+pub(crate) fn visitor(call: &Call) -> Result<VisitorId, Problem> {
+    let none = "No visitor came with the request: send the cookie hf_visitor or the header Holdfast-Visitor.";
+    let carried = carried(call, VISITOR_HEADER, cookie::VISITOR).ok_or_else(|| unauthenticated(none))?;
+    let verified = call.app.keyring.load().verify_visitor(carried.text, call.now()).map_err(|error| {
+        unauthenticated(match error {
+            TokenError::Expired => "The visitor's token has expired: POST /v1/visitors gives a new one.",
+            _ => "The visitor's token is not one of ours, or was altered.",
+        })
+    })?;
+    if carried.by_cookie {
+        own_page(call)?;
+    }
+    Ok(verified.visitor)
+}
+
+/// Refuses what a foreign page makes a browser send.
+pub(crate) fn own_page(call: &Call) -> Result<(), Problem> {
+    if call.app.origins.may_act(call.method(), call.headers(), &call.client()) {
+        return Ok(());
+    }
+    Err(Problem::new(Name::Forbidden, "The request comes from a web page of another origin, which is not allowed."))
+}
+
+/// The visitor there is, or a new one when nobody, or an outdated cookie, came. A header that is wrong is a mistake of its
+/// sender, who would not learn the new visitor.
+pub(crate) fn visitor_or_new(call: &Call) -> Result<(VisitorId, Option<Made>), Problem> {
+    if call.headers().contains_key(VISITOR_HEADER) {
+        return visitor(call).map(|visitor| (visitor, None));
+    }
+    match visitor(call) {
+        Ok(visitor) => Ok((visitor, None)),
+        Err(problem) if problem.name() == Name::Unauthenticated => make(call).map(|made| (made.visitor, Some(made))),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// A visitor that was just made.
+pub(crate) struct Made {
+    pub(crate) visitor: VisitorId,
+    pub(crate) token: String,
+    pub(crate) expires: Millis,
+    quota: Quota,
+    per_minute: u32,
+}
+
+/// Makes an anonymous visitor, if this client may have one more.
+pub(crate) fn make(call: &Call) -> Result<Made, Problem> {
+    // A foreign page could otherwise replace somebody's cookie, and with it the place in line.
+    own_page(call)?;
+    let (quota, per_minute) = call.app.new_visitor(call.client().address);
+    if !quota.allowed {
+        let detail = "This address has made as many visitors as one address may at once.";
+        let problem = Problem::new(Name::TooManyRequests, detail).retry_after(quota.retry_ms);
+        return Err(rate_headers(&quota, per_minute)
+            .into_iter()
+            .fold(problem, |p, (name, value)| p.header(name, value)));
+    }
+    let visitor = VisitorId(rand::random());
+    let expires = call.now().plus(limits::VISITOR_TTL_MS);
+    let token = call.app.keyring.load().sign_visitor(&visitor, expires);
+    Ok(Made { visitor, token, expires, quota, per_minute })
+}
+
+impl Made {
+    /// Gives the browser its cookie, and tells how many more there may be.
+    pub(crate) fn tell(&self, call: &Call, answer: &mut Response) {
+        set_cookie(call, answer, cookie::VISITOR, &self.token, None, limits::VISITOR_TTL_MS);
+        answer.headers_mut().extend(rate_headers(&self.quota, self.per_minute));
+    }
+}
+
+fn rate_headers(quota: &Quota, per_minute: u32) -> Vec<(http::HeaderName, HeaderValue)> {
+    if per_minute == 0 {
+        return Vec::new();
+    }
+    let reset = quota.reset_ms.div_ceil(1_000);
+    let fields = [
+        ("ratelimit", format!("\"visitors\";r={};t={reset}", quota.remaining)),
+        ("ratelimit-policy", format!("\"visitors\";q={per_minute};w=60")),
+    ];
+    let header = |(name, text): (&'static str, String)| {
+        Some((http::HeaderName::from_static(name), HeaderValue::from_str(&text).ok()?))
+    };
+    fields.into_iter().filter_map(header).collect()
+}
+
+/// Sets one of our cookies; Secure unless the browser is on this very machine.
+pub(crate) fn set_cookie(
+    call: &Call,
+    answer: &mut Response,
+    name: &str,
+    value: &str,
+    sale: Option<&SaleId>,
+    lives_ms: u64,
+) {
+    let client = call.client();
+    let secure = client.https || client.forwarded || !client.address.is_loopback();
+    if let Some(cookie) = cookie::set(name, value, sale, lives_ms, secure) {
+        answer.headers_mut().append(SET_COOKIE, cookie);
+    }
+}
+
+/// The ticket that claims need: this visitor's, in this sale.
+pub(crate) fn ticket(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Ticket, Problem> {
+    let none = "No ticket came with the request: send the cookie hf_ticket or the header Holdfast-Ticket.";
+    let carried = carried(call, TICKET_HEADER, cookie::TICKET).ok_or_else(|| Problem::new(Name::Forbidden, none))?;
+    let verified = call.app.keyring.load().verify_ticket(carried.text, sale.id(), visitor, call.now());
+    verified.map_err(|error| not_theirs("ticket", error))
+}
+
+/// The ticket a join may present: a cookie that is no good is not held against a browser.
+pub(crate) fn presented(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Option<u64>, Problem> {
+    match carried(call, TICKET_HEADER, cookie::TICKET) {
+        None => Ok(None),
+        Some(carried) => match ticket(call, sale, visitor) {
+            Ok(ticket) => Ok(Some(ticket.number)),
+            Err(_) if carried.by_cookie => Ok(None),
+            Err(problem) => Err(problem),
+        },
+    }
+}
+
+/// The pass that a hold needs, expired or not: a repeated hold is answered from its record, and the lane's clock decides
+/// about a new one.
+pub(crate) fn pass(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Pass, Problem> {
+    let none = "No pass came with the request: send the cookie hf_pass or the header Holdfast-Pass.";
+    let carried = carried(call, PASS_HEADER, cookie::PASS).ok_or_else(|| Problem::new(Name::Forbidden, none))?;
+    let opened = call.app.keyring.load().open_pass(carried.text, sale.id(), visitor);
+    opened.map_err(|error| not_theirs("pass", error))
+}
+
+/// A pass that came along where none is needed.
+pub(crate) fn pass_if_any(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Option<Pass> {
+    pass(call, sale, visitor).ok()
+}
+
+fn not_theirs(what: &'static str, error: TokenError) -> Problem {
+    let detail = match error {
+        TokenError::Malformed | TokenError::UnknownKey | TokenError::BadSignature => {
+            format!("The {what} is not one of ours, or was altered.")
+        }
+        TokenError::WrongKind => format!("The token is good, but no {what}."),
+        TokenError::WrongSale => format!("The {what} is for another sale."),
+        TokenError::WrongVisitor => format!("The {what} is another visitor's."),
+        TokenError::Expired => format!("The {what} has expired."),
+    };
+    Problem::new(Name::Forbidden, detail)
+}
+
+/// The `Idempotency-Key` of a request that needs one.
+pub(crate) fn key(call: &Call) -> Result<&str, Problem> {
+    let mut values = call.headers().get_all("idempotency-key").iter();
+    let missing = || Problem::new(Name::KeyMissing, "Send an Idempotency-Key: a new random one for each new thing.");
+    let value = values.next().filter(|value| !value.is_empty()).ok_or_else(missing)?;
+    let rule = format!("must be 1 to {} visible ASCII characters, sent once", limits::MAX_KEY_BYTES);
+    let bad = |shown: &str| crate::problem::bad("Idempotency-Key", shown, rule.clone());
+    if values.next().is_some() {
+        return Err(bad("sent twice"));
+    }
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| bad("not ASCII"))?;
+    let good = text.len() <= limits::MAX_KEY_BYTES && text.bytes().all(|b| b.is_ascii_graphic());
+    if good { Ok(text) } else { Err(bad(text)) }
+}

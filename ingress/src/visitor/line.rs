@@ -1,0 +1,129 @@
+//! The one document everybody polls: from memory, written once per change.
+
+use std::sync::Arc;
+
+use admission::Snapshot;
+use bytes::Bytes;
+use domain::sale::Phase;
+use domain::{ItemId, Millis};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::catalogue;
+use crate::app::SaleHandle;
+use crate::call::Call;
+use crate::problem::Problem;
+use crate::rendered::Rendered;
+use crate::reply::Response;
+use crate::schema;
+
+/// How soon to look again while the sale is open, and otherwise, milliseconds.
+const POLL_OPEN_MS: u64 = 2_000;
+const POLL_QUIET_MS: u64 = 30_000;
+
+/// The line, the same for everybody.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Line)]
+pub(crate) struct LineBody<'a> {
+    /// The sale in one word.
+    #[schema(value_type = schema::LineState)]
+    state: &'static str,
+    /// Tickets up to this number may enter. Never goes back.
+    frontier: u64,
+    /// Visitors let in per minute, at most; absent where the sale has no waiting room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pace_per_minute: Option<u32>,
+    /// What is left, by item.
+    items: Vec<StockBody<'a>>,
+    /// When to ask again, milliseconds.
+    poll_in_ms: u64,
+    /// Words for everybody who waits; may be empty.
+    message: String,
+    /// When line and stock were last read, to the second; absent: not yet since the server started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    as_of: Option<String>,
+}
+
+/// What is left of one item.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Stock)]
+struct StockBody<'a> {
+    /// The item's id.
+    #[schema(value_type = String)]
+    item: &'a ItemId,
+    /// In one word.
+    #[schema(value_type = schema::Stock)]
+    stock: &'static str,
+}
+
+/// The document as it was last made, and from what.
+pub(crate) struct Cached {
+    from: From,
+    rendered: Rendered,
+}
+
+#[derive(PartialEq, Eq)]
+struct From {
+    version: u64,
+    second: Option<u64>,
+    phase: Phase,
+}
+
+/// The line of a sale.
+///
+/// The same for everybody, cacheable for a second; a poll costs no store anything. Poll it every `poll_in_ms` and ask for
+/// your own ticket when the frontier comes near.
+#[utoipa::path(
+    get, path = "/v1/sales/{sale}/line", tag = "line", operation_id = "getLine",
+    params(("sale" = String, Path, description = "The sale's id")),
+    responses((status = 200, description = "The line", body = LineBody), (status = 304, description = "It has not changed"))
+)]
+pub(crate) fn get(call: &Call) -> Result<Response, Problem> {
+    let sales = call.app.sales();
+    let sale = sales.get(call.param()).ok_or_else(catalogue::unknown)?;
+    let phase = sale.phase(call.now());
+    let shot = sale.view.load();
+    let from = From { version: shot.version, second: shot.as_of.map(|at| at.0 / 1_000), phase };
+    let cached = sale.document.load();
+    if let Some(cached) = &*cached
+        && cached.from == from
+    {
+        return Ok(cached.rendered.answer(call));
+    }
+    let rendered = render(sale, &shot, &from);
+    let answer = rendered.answer(call);
+    sale.document.store(Some(Arc::new(Cached { from, rendered })));
+    Ok(answer)
+}
+
+fn render(sale: &SaleHandle, shot: &Snapshot, from: &From) -> Rendered {
+    let state = shot.state(from.phase);
+    let mut body = LineBody {
+        state: state.as_str(),
+        frontier: shot.frontier,
+        pace_per_minute: sale.fold.doc.room().map(|room| room.pace_per_minute),
+        items: shot.items.iter().map(|item| StockBody { item: &item.item, stock: item.band.as_str() }).collect(),
+        poll_in_ms: if from.phase == Phase::Open { POLL_OPEN_MS } else { POLL_QUIET_MS },
+        message: message(sale, shot, from.phase),
+        as_of: None,
+    };
+    let lasting = serde_json::to_vec(&body).unwrap_or_default();
+    body.as_of = from.second.map(|second| Millis(second * 1_000).to_string());
+    Rendered::new(Bytes::from(serde_json::to_vec(&body).unwrap_or_default()), &lasting)
+}
+
+fn message(sale: &SaleHandle, shot: &Snapshot, phase: Phase) -> String {
+    use admission::view::Band;
+    match (phase, shot.band) {
+        (Phase::Scheduled, _) => match sale.fold.doc.opens_at {
+            Some(at) => format!("The sale opens at {at}. Coming early gives no advantage."),
+            None => "The sale has not opened yet.".to_owned(),
+        },
+        (Phase::Closed, _) => "The sale is over.".to_owned(),
+        (Phase::Open, Some(Band::SoldOut)) => "Everything is sold.".to_owned(),
+        (Phase::Open, Some(Band::Held)) => "All units are in checkout. Some may come back; places are kept.".to_owned(),
+        (Phase::Open, _) => String::new(),
+    }
+}

@@ -1,0 +1,109 @@
+//! Outcomes as problems: the one table of what a lane, a line or the sale itself says no with.
+
+use admission::{LineError, NotYet};
+use booker::LaneError;
+use domain::outcome::Outcome;
+use domain::sale::Phase;
+use domain::{Millis, RefuseReason, SaleDoc};
+
+use crate::problem::{Name, Problem};
+
+/// How soon to ask again when nothing better is known, milliseconds.
+const SOON_MS: u64 = 1_000;
+/// When an operator has to act first.
+const LATER_MS: u64 = 30_000;
+/// Longest time a sale's opening is given as Retry-After: clocks and plans change.
+const OPENING_MOST_MS: u64 = 3_600_000;
+
+/// Nothing was decided by the lane.
+pub(crate) fn lane(error: LaneError) -> Problem {
+    let (name, outcome, retry_ms, detail) = match error {
+        LaneError::Busy => (Name::Overloaded, Outcome::Refused, SOON_MS, "More requests wait than can be kept."),
+        LaneError::NoOwner => (Name::Unavailable, Outcome::Refused, SOON_MS, "The sale's stock is being taken over."),
+        LaneError::NotLoaded => (Name::Unavailable, Outcome::Refused, SOON_MS, "The sale's stock is being loaded."),
+        LaneError::Unknown => {
+            (Name::Unavailable, Outcome::Unknown, SOON_MS, "It is not known whether the request took effect.")
+        }
+        LaneError::Stopped => {
+            (Name::Unavailable, Outcome::Refused, LATER_MS, "The sale's stock is stopped until its operator acts.")
+        }
+    };
+    Problem::new(name, detail).outcome(outcome).retry_after(retry_ms)
+}
+
+/// Nothing was decided by the line.
+pub(crate) fn line(error: LineError, doc: &SaleDoc, now: Millis) -> Problem {
+    let (name, outcome, detail) = match error {
+        LineError::NotOpen => return not_open(doc, now),
+        LineError::Closed => return closed(),
+        LineError::Busy => (Name::Overloaded, Outcome::Refused, "More requests wait than can be kept."),
+        LineError::NoOwner => (Name::Unavailable, Outcome::Refused, "The line is being taken over."),
+        LineError::NotLoaded => (Name::Unavailable, Outcome::Refused, "The line is being loaded."),
+        LineError::Unavailable => (Name::Unavailable, Outcome::Refused, "The line's store is away."),
+        LineError::Unknown => (Name::Unavailable, Outcome::Unknown, "It is not known whether the request took effect."),
+    };
+    Problem::new(name, detail).outcome(outcome).retry_after(SOON_MS)
+}
+
+/// Refuses when the sale is not open.
+pub(crate) fn open(phase: Phase, doc: &SaleDoc, now: Millis) -> Result<(), Problem> {
+    match phase {
+        Phase::Scheduled => Err(not_open(doc, now)),
+        Phase::Open => Ok(()),
+        Phase::Closed => Err(closed()),
+    }
+}
+
+fn not_open(doc: &SaleDoc, now: Millis) -> Problem {
+    let (detail, ms) = match doc.opens_at {
+        Some(at) => (format!("The sale opens at {at}."), at.since(now).clamp(SOON_MS, OPENING_MOST_MS)),
+        None => ("The sale opens when its operator says so.".to_owned(), LATER_MS),
+    };
+    Problem::new(Name::SaleNotOpen, detail).outcome(Outcome::Refused).retry_after(ms)
+}
+
+fn closed() -> Problem {
+    Problem::new(Name::SaleClosed, "The sale is over.").outcome(Outcome::Refused)
+}
+
+/// The ticket cannot be exchanged yet.
+pub(crate) fn not_yet(why: NotYet, retry_after_ms: u64) -> Problem {
+    let detail = match why {
+        NotYet::NotCalled => "The number has not been called yet.",
+        NotYet::MeterFull => "As many visitors were let in just now as the pace allows. The place is kept.",
+        NotYet::CapFull => "As many visitors are inside as may be. The place is kept.",
+    };
+    Problem::new(Name::NotYourTurn, detail).outcome(Outcome::Refused).retry_after(retry_after_ms)
+}
+
+/// The pass has ended.
+pub(crate) fn pass_ended() -> Problem {
+    let detail = "The pass of this ticket has ended: it was used, given back, or expired.";
+    Problem::new(Name::PassExpired, detail).outcome(Outcome::Refused)
+}
+
+/// The id is dead.
+pub(crate) fn gone(why: RefuseReason) -> Problem {
+    let detail = match why {
+        RefuseReason::Gone => "The hold had ended before it was confirmed.",
+        RefuseReason::SoldOut => "There was nothing left for the hold when it was confirmed.",
+        RefuseReason::Limit => "The visitor would have had more units than the sale allows.",
+    };
+    Problem::new(Name::HoldGone, detail).outcome(Outcome::Refused)
+}
+
+/// Not this visitor's, or nobody's.
+pub(crate) fn not_theirs() -> Problem {
+    Problem::new(Name::NotFound, "There is no such hold or booking of this visitor.")
+}
+
+/// The key's record is of another request.
+pub(crate) fn key_reused() -> Problem {
+    let detail = "A request with this key and other content came before; it stands, this one changed nothing.";
+    Problem::new(Name::KeyReused, detail).outcome(Outcome::Refused)
+}
+
+/// A refusal that decided something and left everything as it was.
+pub(crate) fn refused(name: Name, detail: &'static str) -> Problem {
+    Problem::new(name, detail).outcome(Outcome::Refused)
+}

@@ -1,0 +1,132 @@
+//! Exchanging a called ticket for the right to book, and giving it back.
+
+use admission::Claim;
+use domain::limits::HTTP_BODY_BYTES;
+use domain::{Millis, VisitorHash};
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::identity::{self, set_cookie};
+use super::tickets::{location, ticket_expires};
+use super::{catalogue, outcome};
+use crate::app::SaleHandle;
+use crate::call::Call;
+use crate::edge::cookie;
+use crate::problem::{Name, Problem};
+use crate::reply::{self, Response};
+
+/// The right to book.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Pass)]
+pub(crate) struct PassBody<'a> {
+    /// The token: send it as header `Holdfast-Pass`.
+    pass: &'a str,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: String,
+    /// Milliseconds until then.
+    expires_in_ms: u64,
+}
+
+/// Enter: exchange the ticket for a pass.
+///
+/// One ticket has one pass; asking again gives the same. 403 when no ticket of this visitor in this sale came along, 409
+/// while it is not the ticket's turn, 410 once its pass has ended.
+#[utoipa::path(
+    post, path = "/v1/sales/{sale}/passes", tag = "line", operation_id = "claimPass",
+    params(
+        ("sale" = String, Path, description = "The sale's id"),
+        ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
+        ("Holdfast-Ticket" = Option<String>, Header, description = "Or cookie hf_ticket"),
+    ),
+    responses(
+        (status = 201, description = "The pass", body = PassBody, headers(("Location" = String))),
+        (status = 200, description = "The pass there was", body = PassBody),
+    )
+)]
+pub(crate) async fn claim(mut call: Call) -> Result<Response, Problem> {
+    let sale = catalogue::sale(&call)?;
+    let visitor = identity::visitor(&call)?;
+    call.no_body(HTTP_BODY_BYTES).await?;
+    let now = call.now();
+    let doc = &sale.fold.doc;
+    outcome::open(sale.phase(now), doc, now)?;
+    let line = sale.line.as_ref().ok_or_else(no_room)?;
+    let hash = sale.hash(&visitor);
+    let ticket = identity::ticket(&call, &sale, &hash)?;
+    let unanswered = |error| outcome::line(error, doc, now);
+    match line.claim(hash, ticket.number).await.map_err(unanswered)? {
+        // The visitor has a better place than this ticket says: it is that one that enters.
+        Claim::Superseded(number) => {
+            let claim = line.claim(hash, number).await.map_err(unanswered)?;
+            let mut answer = claimed(&call, &sale, &hash, claim)?;
+            let expires = ticket_expires(&sale, now);
+            let better = call.app.keyring.load().sign_ticket(sale.id(), &hash, number, expires);
+            set_cookie(&call, &mut answer, cookie::TICKET, &better, Some(sale.id()), expires.since(now));
+            Ok(answer)
+        }
+        claim => claimed(&call, &sale, &hash, claim),
+    }
+}
+
+fn claimed(call: &Call, sale: &SaleHandle, visitor: &VisitorHash, claim: Claim) -> Result<Response, Problem> {
+    match claim {
+        Claim::Granted { number, expires, again } => Ok(granted(call, sale, visitor, number, expires, again)),
+        Claim::NotYet { retry_after_ms, why } => Err(outcome::not_yet(why, retry_after_ms)),
+        Claim::Ended => Err(outcome::pass_ended()),
+        // Superseded twice in a row: another place was presented at the same moment.
+        Claim::Superseded(_) => Err(outcome::not_yet(admission::NotYet::NotCalled, 1_000)),
+    }
+}
+
+fn granted(
+    call: &Call,
+    sale: &SaleHandle,
+    visitor: &VisitorHash,
+    number: u64,
+    expires: Millis,
+    again: bool,
+) -> Response {
+    let lives_ms = expires.since(call.now());
+    let pass = call.app.keyring.load().sign_pass(sale.id(), visitor, number, expires);
+    let body = PassBody { pass: &pass, expires_at: expires.to_string(), expires_in_ms: lives_ms };
+    let mut answer = reply::json(if again { StatusCode::OK } else { StatusCode::CREATED }, &body);
+    if !again {
+        location(&mut answer, &format!("/v1/sales/{}/pass", sale.id()));
+    }
+    set_cookie(call, &mut answer, cookie::PASS, &pass, Some(sale.id()), lives_ms);
+    answer
+}
+
+/// Leave: give the pass back.
+///
+/// The place inside goes to the next in line. Holds stay until they end. Repeating it does no harm.
+#[utoipa::path(
+    delete, path = "/v1/sales/{sale}/pass", tag = "line", operation_id = "leave",
+    params(
+        ("sale" = String, Path, description = "The sale's id"),
+        ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
+        ("Holdfast-Pass" = Option<String>, Header, description = "Or cookie hf_pass"),
+    ),
+    responses((status = 204, description = "The pass has ended"))
+)]
+pub(crate) async fn leave(call: Call) -> Result<Response, Problem> {
+    let sale = catalogue::sale(&call)?;
+    let visitor = identity::visitor(&call)?;
+    let line = sale.line.as_ref().ok_or_else(no_room)?;
+    let hash = sale.hash(&visitor);
+    let pass = identity::pass(&call, &sale, &hash)?;
+    let lane = sale.lane_of(&hash).ok_or_else(|| outcome::lane(booker::LaneError::NoOwner))?;
+    // The lane first: once the place is given to the next, no hold may be made with this pass any more.
+    lane.leave(hash, pass.number).await.map_err(outcome::lane)?;
+    let unanswered = |error| outcome::line(error, &sale.fold.doc, call.now());
+    line.leave(hash, pass.number).await.map_err(unanswered)?;
+    let mut answer = reply::empty(StatusCode::NO_CONTENT);
+    set_cookie(&call, &mut answer, cookie::PASS, "", Some(sale.id()), 0);
+    Ok(answer)
+}
+
+fn no_room() -> Problem {
+    Problem::new(Name::NotFound, "This sale has no waiting room: POST holds needs no pass.")
+}

@@ -1,0 +1,206 @@
+//! Joining a line, and where one stands in it.
+
+use admission::view::{Place, Wait};
+use domain::limits::{HTTP_BODY_BYTES, TICKET_TTL_MS};
+use domain::{Millis, VisitorHash};
+use http::StatusCode;
+use http::header::{HeaderValue, LOCATION};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::identity::{self, set_cookie};
+use super::{catalogue, outcome};
+use crate::app::SaleHandle;
+use crate::call::Call;
+use crate::edge::cookie;
+use crate::problem::{Name, Problem};
+use crate::reply::{self, Response};
+use crate::schema;
+
+/// Milliseconds until somebody who has a pass asks again: the pass itself says when it ends.
+const POLL_INSIDE_MS: u64 = 10_000;
+
+/// A new anonymous visitor.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Visitor)]
+pub(crate) struct VisitorBody<'a> {
+    /// The token: send it as header `Holdfast-Visitor`.
+    visitor: &'a str,
+    /// When it is no longer good.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: String,
+    /// Milliseconds until then.
+    expires_in_ms: u64,
+}
+
+/// A place in line.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Joined)]
+pub(crate) struct JoinedBody<'a> {
+    /// The token: send it as header `Holdfast-Ticket`.
+    ticket: &'a str,
+    /// The visitor's token, new when none came along.
+    visitor: &'a str,
+    #[serde(flatten)]
+    status: StatusBody,
+}
+
+/// Where a ticket stands.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Ticket)]
+pub(crate) struct StatusBody {
+    /// The place. No two tickets of a sale share one.
+    number: u64,
+    /// What it may do.
+    #[schema(value_type = schema::TicketState)]
+    state: &'static str,
+    /// People ahead who have not been called.
+    ahead: u64,
+    /// The expected wait; absent while nothing moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    wait_ms: Option<WaitBody>,
+    /// Whether something will be left.
+    #[schema(value_type = schema::Chance)]
+    chance: &'static str,
+    /// When to ask again, milliseconds.
+    poll_in_ms: u64,
+}
+
+/// An expected wait, milliseconds.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Wait)]
+struct WaitBody {
+    /// Half of all waits are shorter.
+    p50: u64,
+    /// Nine of ten are.
+    p90: u64,
+}
+
+/// Make an anonymous visitor.
+///
+/// For apps, which keep the token and send it as header; browsers get a cookie by themselves. Limited per client address.
+#[utoipa::path(
+    post, path = "/v1/visitors", tag = "line", operation_id = "makeVisitor",
+    responses((status = 201, description = "A new visitor", body = VisitorBody,
+        headers(("RateLimit" = String, description = "What is left for this address"))))
+)]
+pub(crate) async fn visitor(mut call: Call) -> Result<Response, Problem> {
+    call.no_body(HTTP_BODY_BYTES).await?;
+    let made = identity::make(&call)?;
+    let body = VisitorBody {
+        visitor: &made.token,
+        expires_at: made.expires.to_string(),
+        expires_in_ms: made.expires.since(call.now()),
+    };
+    let mut answer = reply::json(StatusCode::CREATED, &body);
+    made.tell(&call, &mut answer);
+    Ok(answer)
+}
+
+/// Join the line.
+///
+/// The same visitor gets the same ticket, however often it is asked for. Without a visitor a new one is made (limited per
+/// client address). A ticket that is presented restores its place if the store lost it.
+#[utoipa::path(
+    post, path = "/v1/sales/{sale}/tickets", tag = "line", operation_id = "joinLine",
+    params(
+        ("sale" = String, Path, description = "The sale's id"),
+        ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor; made when absent"),
+        ("Holdfast-Ticket" = Option<String>, Header, description = "Or cookie hf_ticket; an earlier ticket"),
+    ),
+    responses(
+        (status = 201, description = "A new place", body = JoinedBody, headers(("Location" = String))),
+        (status = 200, description = "The place there was", body = JoinedBody),
+    )
+)]
+pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
+    let sale = catalogue::sale(&call)?;
+    let (visitor, made) = identity::visitor_or_new(&call)?;
+    call.no_body(HTTP_BODY_BYTES).await?;
+    let now = call.now();
+    let doc = &sale.fold.doc;
+    outcome::open(sale.phase(now), doc, now)?;
+    let Some(line) = &sale.line else {
+        return Err(Problem::new(Name::NotFound, "This sale has no waiting room: POST holds needs no ticket."));
+    };
+    let hash = sale.hash(&visitor);
+    let presented = if made.is_some() { None } else { identity::presented(&call, &sale, &hash)? };
+    let joined = line.join(hash, presented).await.map_err(|error| outcome::line(error, doc, now))?;
+
+    let expires = ticket_expires(&sale, now);
+    let keyring = call.app.keyring.load();
+    let ticket = keyring.sign_ticket(sale.id(), &hash, joined.number, expires);
+    let token = match &made {
+        Some(made) => made.token.clone(),
+        None => keyring.sign_visitor(&visitor, now.plus(domain::limits::VISITOR_TTL_MS)),
+    };
+    let status = status(&sale.view.place(joined.number, rand::random()), joined.number);
+    let code = if joined.new { StatusCode::CREATED } else { StatusCode::OK };
+    let mut answer = reply::json(code, &JoinedBody { ticket: &ticket, visitor: &token, status });
+    if joined.new {
+        location(&mut answer, &format!("/v1/sales/{}/ticket", sale.id()));
+    }
+    set_cookie(&call, &mut answer, cookie::TICKET, &ticket, Some(sale.id()), expires.since(now));
+    if let Some(made) = made {
+        made.tell(&call, &mut answer);
+    }
+    Ok(answer)
+}
+
+/// Where the visitor's ticket stands.
+///
+/// Computed from the ticket and the line's document, without asking a store. Send the pass along to be told `inside` or
+/// `done`.
+#[utoipa::path(
+    get, path = "/v1/sales/{sale}/ticket", tag = "line", operation_id = "getTicket",
+    params(
+        ("sale" = String, Path, description = "The sale's id"),
+        ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
+        ("Holdfast-Ticket" = Option<String>, Header, description = "Or cookie hf_ticket"),
+        ("Holdfast-Pass" = Option<String>, Header, description = "Or cookie hf_pass"),
+    ),
+    responses((status = 200, description = "The ticket", body = StatusBody))
+)]
+pub(crate) fn get(call: &Call) -> Result<Response, Problem> {
+    let sales = call.app.sales();
+    let sale = sales.get(call.param()).ok_or_else(catalogue::unknown)?;
+    let visitor = identity::visitor(call)?;
+    let hash = sale.hash(&visitor);
+    let ticket = identity::ticket(call, sale, &hash)?;
+    let mut body = status(&sale.view.place(ticket.number, rand::random()), ticket.number);
+    if let Some(state) = inside(call, sale, &hash, ticket.number) {
+        body.state = state;
+        body.poll_in_ms = POLL_INSIDE_MS;
+    }
+    Ok(reply::json(StatusCode::OK, &body))
+}
+
+/// What a pass that came along says about its own ticket.
+fn inside(call: &Call, sale: &SaleHandle, visitor: &VisitorHash, number: u64) -> Option<&'static str> {
+    let pass = identity::pass_if_any(call, sale, visitor).filter(|pass| pass.number == number)?;
+    Some(if call.now() < pass.expires { "inside" } else { "done" })
+}
+
+fn status(place: &Place, number: u64) -> StatusBody {
+    StatusBody {
+        number,
+        state: place.state.as_str(),
+        ahead: place.ahead,
+        wait_ms: place.wait.map(|Wait { p50_ms, p90_ms }| WaitBody { p50: p50_ms, p90: p90_ms }),
+        chance: place.chance.as_str(),
+        poll_in_ms: place.poll_in_ms,
+    }
+}
+
+/// A ticket is good as long as its sale can be.
+pub(super) fn ticket_expires(sale: &SaleHandle, now: Millis) -> Millis {
+    sale.fold.doc.closes_at.unwrap_or(now.plus(TICKET_TTL_MS)).max(now)
+}
+
+/// Says where the new thing is.
+pub(super) fn location(answer: &mut Response, path: &str) {
+    if let Ok(value) = HeaderValue::from_str(path) {
+        answer.headers_mut().insert(LOCATION, value);
+    }
+}
