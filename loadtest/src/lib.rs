@@ -34,6 +34,12 @@ pub const FOUND: u8 = 4;
 /// [`DONE`], [`FAILED`], [`MISSED`] or [`FOUND`].
 #[must_use]
 pub fn run(args: &Args) -> u8 {
+    run_to(args, &mut std::io::stdout())
+}
+
+/// Like [`run`], with the report written to `out`. A report that cannot be written is [`FAILED`].
+#[must_use]
+pub fn run_to(args: &Args, out: &mut dyn std::io::Write) -> u8 {
     let checked = match args.check() {
         Ok(checked) => checked,
         Err(error) => return failed(&error),
@@ -43,10 +49,9 @@ pub fn run(args: &Args) -> u8 {
         Err(error) => return failed(&error),
     };
     let report = report::Report::new(args, &outcome);
-    if args.json {
-        println!("{}", report.json());
-    } else {
-        print!("{}", report.text());
+    let text = if args.json { format!("{}\n", report.json()) } else { report.text() };
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        return failed(&error);
     }
     if report.exit_code() == DONE && !outcome.worked() {
         return failed(&scout::Failed::NothingWorked);

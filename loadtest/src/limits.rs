@@ -46,9 +46,13 @@ pub(crate) const MAX_SAMPLES: usize = 200;
 pub(crate) const MAX_OPEN: usize = 10_000;
 /// Confirms per sampled visitor that are repeated at the end.
 pub(crate) const MAX_REPEATS: usize = 4;
-/// Findings, and strange answers, that are told one by one.
+/// At the end one confirm is repeated for as long as during the run, and at least so long.
+pub(crate) const RECHECK_EACH: Duration = Duration::from_secs(1);
+/// Strange answers that are told one by one.
 pub(crate) const MAX_TOLD: usize = 20;
+/// Findings of one name that are told one by one; all are counted.
+pub(crate) const MAX_TOLD_EACH: u64 = 5;
 /// How old what a poll shows may be: `max-age`, the processes' own polling and the time in between, rounded up.
 pub(crate) const STALE_SECONDS: usize = 5;
-/// Share of one core from which on a thread of the client is itself the bottleneck.
+/// Share of its time, running or waiting for a core, from which on a thread of the client is itself the bottleneck.
 pub(crate) const BUSY: f64 = 0.9;

@@ -8,7 +8,7 @@ use std::fmt;
 
 use domain::HoldId;
 
-use crate::limits::{MAX_KEPT, MAX_TOLD, STALE_SECONDS};
+use crate::limits::{MAX_KEPT, MAX_TOLD_EACH, STALE_SECONDS};
 
 /// A booking as its 201 told it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -104,6 +104,33 @@ impl Finding {
     }
 }
 
+/// What was found: all of it counted by name, the first few of each name told.
+#[derive(Default, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Findings {
+    pub(crate) told: Vec<Finding>,
+    pub(crate) counts: BTreeMap<&'static str, u64>,
+}
+
+impl Findings {
+    pub(crate) fn push(&mut self, finding: Finding) {
+        let count = self.counts.entry(finding.name()).or_default();
+        *count += 1;
+        if *count <= MAX_TOLD_EACH {
+            self.told.push(finding);
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        for (name, count) in other.counts {
+            let before = self.counts.entry(name).or_default();
+            let told = other.told.iter().filter(|finding| finding.name() == name);
+            let room = usize::try_from(MAX_TOLD_EACH.saturating_sub(*before)).unwrap_or(0);
+            self.told.extend(told.take(room).cloned());
+            *before += count;
+        }
+    }
+}
+
 /// What the visitors of one thread saw.
 #[derive(Default)]
 pub(crate) struct History {
@@ -117,9 +144,8 @@ pub(crate) struct History {
     pub(crate) pace: Option<u64>,
     /// Entries that did not fit.
     pub(crate) left_out: u64,
-    /// What was found on the way, bounded; `found_more` counts the rest.
-    pub(crate) found: Vec<Finding>,
-    pub(crate) found_more: u64,
+    /// What was found on the way.
+    pub(crate) found: Findings,
     order: Order,
 }
 
@@ -129,7 +155,7 @@ fn keep<T>(list: &mut Vec<T>, entry: T, left_out: &mut u64) {
 
 impl History {
     pub(crate) fn find(&mut self, finding: Finding) {
-        if self.found.len() < MAX_TOLD { self.found.push(finding) } else { self.found_more += 1 }
+        self.found.push(finding);
     }
 
     pub(crate) fn book(&mut self, booked: Booked, item: &str, units: u64) {
@@ -172,10 +198,7 @@ impl History {
         }
         self.pace = self.pace.max(other.pace);
         self.left_out += other.left_out;
-        self.found_more += other.found_more;
-        for finding in other.found {
-            self.find(finding);
-        }
+        self.found.add(other.found);
     }
 }
 
@@ -230,10 +253,9 @@ pub(crate) struct Known {
 }
 
 /// Compares a whole history with what must hold; what was found on the way comes first.
-pub(crate) fn judge(mut history: History, known: &Known) -> (Vec<Finding>, u64) {
+pub(crate) fn judge(mut history: History, known: &Known) -> Findings {
     let mut found = std::mem::take(&mut history.found);
-    let mut more = history.found_more;
-    let mut find = |finding| if found.len() < MAX_TOLD { found.push(finding) } else { more += 1 };
+    let mut find = |finding| found.push(finding);
 
     history.booked.sort_unstable();
     twice(history.booked.iter().map(|booked| booked.id)).for_each(|id| find(Finding::OneBookingTwice(id)));
@@ -269,7 +291,7 @@ pub(crate) fn judge(mut history: History, known: &Known) -> (Vec<Finding>, u64) 
         too_many(&granted, 1_000, pace.div_ceil(60)).into_iter().for_each(&mut find);
         too_many(&granted, 60_000, pace).into_iter().for_each(&mut find);
     }
-    (found, more)
+    found
 }
 
 /// Entries of a sorted list that stand there more than once, each once.

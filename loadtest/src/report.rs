@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::PROBLEMS;
 use crate::args::{Args, Journey};
 use crate::limits::BUSY;
-use crate::run::Outcome;
+use crate::run::{Busy, Outcome};
 use crate::stats::{Kind, Percentiles, Tally};
 use crate::{DONE, FOUND, MISSED};
 
@@ -50,7 +50,7 @@ impl<'o> Report<'o> {
 
     /// [`FOUND`] before [`MISSED`] before [`DONE`].
     pub(crate) fn exit_code(&self) -> u8 {
-        if !self.outcome.findings.is_empty() {
+        if !self.outcome.findings.told.is_empty() {
             FOUND
         } else if self.thresholds.iter().any(|threshold| !threshold.met) {
             MISSED
@@ -60,7 +60,7 @@ impl<'o> Report<'o> {
     }
 
     fn bottleneck(&self) -> bool {
-        self.outcome.busy.iter().any(|share| *share >= BUSY)
+        self.outcome.busy.iter().any(|busy| busy.sum() >= BUSY)
     }
 
     /// What the oracle could not look at, and why.
@@ -113,12 +113,12 @@ impl<'o> Report<'o> {
             "calls": calls,
             "lost_by_reason": stats.lost,
             "connections_opened": outcome.connections_opened,
-            "client_cpu": outcome.busy.iter().map(|share| round(*share)).collect::<Vec<_>>(),
+            "client_cpu": outcome.busy,
             "client_is_bottleneck": self.bottleneck(),
             "units": {"confirmed": outcome.units.0, "exist": outcome.units.1},
             "rechecked": outcome.rechecked,
-            "findings": outcome.findings.iter().map(|f| json!({"name": f.name(), "what": f.to_string()})).collect::<Vec<_>>(),
-            "findings_more": outcome.findings_more,
+            "findings": outcome.findings.told.iter().map(|f| json!({"name": f.name(), "what": f.to_string()})).collect::<Vec<_>>(),
+            "found": outcome.findings.counts,
             "not_checked": self.not_checked(),
             "thresholds": thresholds.collect::<Vec<_>>(),
             "strange": stats.told,
@@ -199,7 +199,10 @@ impl<'o> Report<'o> {
 
     fn client(&self, out: &mut String) {
         let outcome = self.outcome;
-        let shares: Vec<String> = outcome.busy.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();
+        let share = |busy: &Busy| {
+            format!("{:.0} % (and {:.0} % waiting for a core)", busy.running * 100.0, busy.waiting * 100.0)
+        };
+        let shares: Vec<String> = outcome.busy.iter().map(share).collect();
         let late = outcome.stats.late.percentiles();
         let _ = writeln!(
             out,
@@ -218,7 +221,10 @@ impl<'o> Report<'o> {
             );
         }
         if self.bottleneck() {
-            let _ = writeln!(out, "client    THE CLIENT IS THE BOTTLENECK: use more threads, or more machines");
+            let _ = writeln!(
+                out,
+                "client    THE CLIENT IS THE BOTTLENECK: a thread was never idle; use more threads, cores or machines"
+            );
         }
     }
 
@@ -234,13 +240,13 @@ impl<'o> Report<'o> {
         for left in self.not_checked() {
             let _ = writeln!(out, "oracle    not checked: {left}");
         }
-        for finding in &outcome.findings {
+        for finding in &outcome.findings.told {
             let _ = writeln!(out, "oracle    FOUND {finding}");
         }
-        if outcome.findings_more > 0 {
-            let _ = writeln!(out, "oracle    and {} findings more", outcome.findings_more);
+        for (name, count) in &outcome.findings.counts {
+            let _ = writeln!(out, "oracle    FOUND {name}: {count} in all");
         }
-        if outcome.findings.is_empty() {
+        if outcome.findings.told.is_empty() {
             let _ = writeln!(out, "oracle    nothing found");
         }
         for threshold in &self.thresholds {

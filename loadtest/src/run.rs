@@ -16,7 +16,7 @@ use crate::args::{Checked, Journey};
 use crate::arrivals::{Arrivals, Budget, open, pace};
 use crate::http::Pool;
 use crate::limits::{DRAIN, STALE_SECONDS, START_LATE};
-use crate::oracle::{Finding, History, Known, judge};
+use crate::oracle::{Findings, History, Known, judge};
 use crate::request::Templates;
 use crate::sample::{Rechecked, Samples, recheck};
 use crate::scout::{Failed, Scouted, frontier, resolve, scout};
@@ -30,13 +30,12 @@ pub(crate) struct Outcome {
     pub(crate) stats: Stats,
     /// The span that was measured: the window, or less when the journeys were used up before.
     pub(crate) measured: Duration,
-    /// Share of a core that each thread used.
-    pub(crate) busy: Vec<f64>,
+    /// What each thread did with its time.
+    pub(crate) busy: Vec<Busy>,
     pub(crate) connections_opened: u64,
     /// Starts that never found a visitor.
     pub(crate) never_started: u64,
-    pub(crate) findings: Vec<Finding>,
-    pub(crate) findings_more: u64,
+    pub(crate) findings: Findings,
     pub(crate) rechecked: Rechecked,
     /// History entries that did not fit.
     pub(crate) left_out: u64,
@@ -54,12 +53,28 @@ impl Outcome {
     }
 }
 
+/// Shares of a thread's time. What is left it slept, waiting for answers.
+#[derive(Clone, Copy, Default, Debug, serde::Serialize)]
+pub(crate) struct Busy {
+    /// On a core.
+    pub(crate) running: f64,
+    /// Ready, while others had the cores.
+    pub(crate) waiting: f64,
+}
+
+impl Busy {
+    /// Both: a thread that is near 1 sends as much as it ever will on this machine.
+    pub(crate) fn sum(self) -> f64 {
+        self.running + self.waiting
+    }
+}
+
 struct ThreadOutcome {
     stats: Stats,
     history: History,
     rechecked: Rechecked,
     finished: Instant,
-    busy: f64,
+    busy: Busy,
     opened: u64,
     never_started: u64,
 }
@@ -92,7 +107,7 @@ pub(crate) fn run(checked: &Checked) -> Result<Outcome, Failed> {
     known.last_frontier = block_on(last_frontier(checked, address, last_pass))?;
     let (booked, passes) = (history.units.values().sum(), history.passes.len() as u64);
     let (left_out, pace) = (history.left_out, history.pace);
-    let (findings, findings_more) = judge(history, &known);
+    let findings = judge(history, &known);
 
     Ok(Outcome {
         item: plan.item,
@@ -102,7 +117,6 @@ pub(crate) fn run(checked: &Checked) -> Result<Outcome, Failed> {
         connections_opened: opened,
         never_started,
         findings,
-        findings_more,
         rechecked,
         left_out,
         units: (booked, units),
@@ -222,7 +236,7 @@ fn one_thread(
 }
 
 async fn travel_all(shared: Rc<Shared>, visitors: usize) -> ThreadOutcome {
-    let (cpu, begun) = (cpu_seconds(), Instant::now());
+    let (before, begun) = (cpu_times(), Instant::now());
     let mut all = JoinSet::new();
     for _ in 0..visitors {
         all.spawn_local(Traveller::new(Rc::clone(&shared)).live());
@@ -232,11 +246,15 @@ async fn travel_all(shared: Rc<Shared>, visitors: usize) -> ThreadOutcome {
     // The share of a core counts up to the end of the window: what drains afterwards is not load.
     let early = timeout_at(shared.plan.end.into(), &mut everybody).await.is_ok();
     let finished = Instant::now();
-    let busy = (cpu_seconds() - cpu) / finished.saturating_duration_since(begun).as_secs_f64();
+    let (after, wall) = (cpu_times(), finished.saturating_duration_since(begun).as_secs_f64().max(1e-9));
+    let busy = Busy { running: (after.0 - before.0) / wall, waiting: (after.1 - before.1) / wall };
     if !early {
         // Travellers end by themselves once the run is over; what a broken server holds up is dropped.
         let _ = timeout_at((shared.stop.get() + shared.plan.call_within).into(), everybody).await;
     }
+    // Asking once more is no load: it neither counts nor is timed.
+    let window = shared.stats.borrow().window;
+    shared.stats.borrow_mut().window.to = window.to.min(finished);
     let until = Instant::now() + shared.plan.recheck_within;
     shared.stop.set(until + shared.plan.call_within);
     let rechecked = recheck(&shared, until).await;
@@ -252,11 +270,11 @@ async fn travel_all(shared: Rc<Shared>, visitors: usize) -> ThreadOutcome {
     }
 }
 
-/// CPU time of this thread so far; 0 where the kernel does not say.
-fn cpu_seconds() -> f64 {
+/// Seconds that this thread ran, and was ready but waited for a core, so far; 0 where the kernel does not say.
+fn cpu_times() -> (f64, f64) {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = stat.split_whitespace().next().and_then(|text| text.parse::<f64>().ok());
-    nanoseconds.unwrap_or(0.0) / 1e9
+    let mut seconds = stat.split_whitespace().map(|text| text.parse::<f64>().unwrap_or(0.0) / 1e9);
+    (seconds.next().unwrap_or(0.0), seconds.next().unwrap_or(0.0))
 }
 
 /// The frontier, once the line's document had time to show the last pass.
@@ -285,10 +303,10 @@ mod tests {
 
     #[test]
     fn cpu_time_grows_with_work() {
-        let (before, start) = (cpu_seconds(), Instant::now());
+        let (before, start) = (cpu_times(), Instant::now());
         while start.elapsed() < Duration::from_millis(20) {
             std::hint::spin_loop();
         }
-        assert!(cpu_seconds() > before);
+        assert!(cpu_times().0 > before.0);
     }
 }

@@ -7,7 +7,7 @@ use domain::HoldId;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
 
-use crate::limits::{MAX_OPEN, MAX_REPEATS, MAX_SAMPLES};
+use crate::limits::{MAX_OPEN, MAX_REPEATS, MAX_SAMPLES, RECHECK_EACH};
 use crate::oracle::{Booked, Finding};
 use crate::request::{Bearer, Key};
 use crate::stats::Kind;
@@ -140,7 +140,8 @@ async fn recheck_one(shared: &Shared, sample: &Sample, until: Instant, done: &mu
 async fn confirm_again(shared: &Shared, bearer: &Bearer, kept: &Kept, until: Instant) -> Option<Confirmed> {
     let mut out = Vec::new();
     shared.templates.confirm(&mut out, bearer, kept.id, kept.key);
-    let patience = until.saturating_duration_since(Instant::now());
+    // One that is never decided must not use up the time of all others.
+    let patience = until.saturating_duration_since(Instant::now()).min(shared.plan.confirm_within.max(RECHECK_EACH));
     shared.ask(Kind::Confirm, Instant::now(), patience, &out, read_confirm).await
 }
 

@@ -6,7 +6,8 @@ mod fake;
 use std::time::Duration;
 
 use fake::{Fake, Faults};
-use loadtest::{Args, DONE, FAILED, FOUND, Journey, MISSED, run};
+use loadtest::{Args, DONE, FAILED, FOUND, Journey, MISSED, run_to};
+use serde_json::Value;
 
 fn args(fake: &Fake, journey: Journey) -> Args {
     Args {
@@ -21,6 +22,20 @@ fn args(fake: &Fake, journey: Journey) -> Args {
         json: true,
         ..Args::default()
     }
+}
+
+fn run(args: &Args) -> u8 {
+    run_to(args, &mut Vec::new())
+}
+
+/// What the oracle found, by name; the exit code says the same.
+fn found(args: &Args) -> Vec<String> {
+    let mut out = Vec::new();
+    let code = run_to(args, &mut out);
+    let report: Value = serde_json::from_slice(&out).unwrap();
+    let names: Vec<String> = report["found"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!((code, code == FOUND), (report["exit_code"].as_u64().unwrap() as u8, !names.is_empty()), "{report}");
+    names
 }
 
 fn book(units: u64, faults: Faults) -> (u8, u64) {
@@ -83,13 +98,18 @@ fn random_arrivals_on_several_threads_pass() {
 #[test]
 fn every_planted_fault_is_found() {
     let plants = [
-        ("oversell", 50, Faults { oversell: true, ..Faults::default() }),
-        ("lost bookings", 1_000, Faults { forget_every: 2, ..Faults::default() }),
-        ("a changed answer", 1_000, Faults { change_mind: true, ..Faults::default() }),
-        ("one booking for all", 1_000, Faults { one_booking_for_all: true, ..Faults::default() }),
+        (50, Faults { oversell: true, ..Faults::default() }, vec!["oversold"]),
+        (1_000, Faults { forget_every: 2, ..Faults::default() }, vec!["lost"]),
+        (1_000, Faults { change_mind: true, ..Faults::default() }, vec!["changed"]),
+        (
+            1_000,
+            Faults { one_booking_for_all: true, ..Faults::default() },
+            vec!["lost", "one-booking-twice", "one-event-twice"],
+        ),
     ];
-    for (what, units, faults) in plants {
-        assert_eq!(book(units, faults).0, FOUND, "{what}");
+    for (units, faults, names) in plants {
+        let fake = Fake::start(units, false, faults);
+        assert_eq!(found(&args(&fake, Journey::Book)), names);
     }
 }
 
@@ -97,25 +117,27 @@ fn every_planted_fault_is_found() {
 fn a_confirm_that_is_never_decided_is_found() {
     let fake = Fake::start(1_000, false, Faults { never_decide: true, ..Faults::default() });
     let short = Duration::from_millis(50);
-    let never = Args {
-        count: Some(2),
-        visitors: 2,
-        confirm_within: short,
-        recheck_within: short * 4,
-        ..args(&fake, Journey::Book)
-    };
-    assert_eq!(run(&never), FOUND);
+    let few = Args { count: Some(2), visitors: 2, ..args(&fake, Journey::Book) };
+    assert_eq!(found(&Args { confirm_within: short, recheck_within: short * 4, ..few }), ["undecided"]);
+}
+
+#[test]
+fn a_confirm_that_is_decided_late_is_no_finding() {
+    let fake = Fake::start(1_000, false, Faults { pending: true, ..Faults::default() });
+    let impatient = Args { confirm_within: Duration::from_nanos(1), ..args(&fake, Journey::Book) };
+    assert_eq!(found(&impatient), Vec::<String>::new());
+    assert_eq!(fake.booked(), 200);
 }
 
 #[test]
 fn every_planted_fault_of_the_line_is_found() {
     let plants = [
-        ("one number for all", Faults { one_number_for_all: true, ..Faults::default() }),
-        ("no meter", Faults { no_meter: true, ..Faults::default() }),
+        (Faults { one_number_for_all: true, ..Faults::default() }, vec!["number-twice", "pass-twice"]),
+        (Faults { no_meter: true, ..Faults::default() }, vec!["too-many"]),
     ];
-    for (what, faults) in plants {
+    for (faults, names) in plants {
         let fake = Fake::start(1_000, true, faults);
-        assert_eq!(run(&args(&fake, Journey::Line)), FOUND, "{what}");
+        assert_eq!(found(&args(&fake, Journey::Line)), names);
     }
 }
 
@@ -123,7 +145,26 @@ fn every_planted_fault_of_the_line_is_found() {
 fn a_pass_ahead_of_the_frontier_is_found() {
     let fake = Fake::start(1_000, true, Faults { uncalled: true, ..Faults::default() });
     let one = Args { count: Some(1), visitors: 1, ..args(&fake, Journey::Line) };
-    assert_eq!(run(&one), FOUND);
+    assert_eq!(found(&one), ["not-called"]);
+}
+
+#[test]
+fn the_report_for_people_says_what_counts() {
+    let fake = Fake::start(50, false, Faults::default());
+    let mut out = Vec::new();
+    let code = run_to(&Args { json: false, min_bookings_per_s: Some(1e9), ..args(&fake, Journey::Book) }, &mut out);
+    let text = String::from_utf8(out).unwrap();
+    for part in [
+        "confirmed bookings/s",
+        "sold-out 150",
+        "50 of 50 units confirmed",
+        "nothing found",
+        "MISSED",
+        "CPU per thread",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    assert_eq!(code, MISSED);
 }
 
 #[test]
