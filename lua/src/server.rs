@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::{Redis, Settings};
+use crate::error::CallError;
 use crate::node::Target;
 
 /// A redis-server on a unix socket in a directory of its own, with an append-only file. Killed and removed with it.
@@ -138,4 +139,42 @@ impl Drop for TestRedis {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// Everything a server has, for playing a failover to an older copy: DUMP now, RESTORE later.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl Snapshot {
+    /// Copies every key. Time to live is not kept.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn take(redis: &Redis) -> Result<Self, CallError> {
+        let keys: Vec<Vec<u8>> = read(redis.raw(&[b"KEYS", b"*"]).await?)?;
+        let mut copy = Vec::with_capacity(keys.len());
+        for key in keys {
+            // A key that has gone meanwhile is not part of the copy.
+            if let Some(value) = read::<Option<Vec<u8>>>(redis.raw(&[b"DUMP", &key]).await?)? {
+                copy.push((key, value));
+            }
+        }
+        Ok(Self(copy))
+    }
+
+    /// Puts the server back to this copy. Nothing else may write meanwhile.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn restore(&self, redis: &Redis) -> Result<(), CallError> {
+        redis.raw(&[b"FLUSHALL"]).await?;
+        for (key, value) in &self.0 {
+            redis.raw(&[b"RESTORE", key, b"0", value]).await?;
+        }
+        Ok(())
+    }
+}
+
+fn read<T: redis::FromRedisValue>(value: redis::Value) -> Result<T, CallError> {
+    redis::from_redis_value(value).map_err(|error| CallError::broken(error.to_string()))
 }

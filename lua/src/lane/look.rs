@@ -14,7 +14,7 @@ use crate::reply::{Reader, bytes, sixteen};
 use crate::script::Id;
 
 /// A visitor's counters in a lane.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct VisitorCounts {
     /// Units in live records and bookings.
     pub units: u64,
@@ -29,7 +29,11 @@ pub struct VisitorCounts {
 }
 
 impl VisitorCounts {
-    fn decode(bytes: &[u8]) -> Result<Self, CallError> {
+    /// Reads the counters as the scripts write them.
+    ///
+    /// # Errors
+    /// [`CallError::Broken`] when somebody else has written them.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CallError> {
         let text = std::str::from_utf8(bytes).unwrap_or_default();
         let fields: Vec<&str> = text.split(';').collect();
         let number = |text: &str| {
@@ -148,9 +152,10 @@ pub async fn undecided_all(redis: &Redis, keys: &LaneKeys) -> Result<Vec<Undecid
 }
 
 /// Whether a lane is there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum LaneState {
     /// Nothing is there.
+    #[default]
     Empty,
     /// A load has begun.
     Loading {
@@ -207,7 +212,7 @@ pub async fn meta(redis: &Redis, keys: &LaneKeys) -> Result<LaneMeta, CallError>
 }
 
 /// An item's units in a lane.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ItemStock {
     /// Units that can be held now; below zero after a recovery until enough has come back.
     pub free: i64,

@@ -14,7 +14,7 @@ pub const NO_FINGERPRINT: Fingerprint = Fingerprint([0; 8]);
 /// In Redis: state (1 letter), visitor (16 bytes), fingerprint (8 bytes), deadline (13 digits), then
 /// `pass;seq;at;why;lines` as text, lines as `item=units,item=units`. State, visitor and deadline stand at fixed places so
 /// that a script changes a state without taking the record apart.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Record {
     /// Where it stands.
     pub state: HoldState,
@@ -100,8 +100,11 @@ impl Record {
         format!("{};{};{}", self.seq, self.at.0, self.why.map_or("", RefuseReason::as_str))
     }
 
-    /// Reads a record.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CallError> {
+    /// Reads a record as the scripts write it.
+    ///
+    /// # Errors
+    /// [`CallError::Broken`] when it is not readable.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CallError> {
         Self::read(bytes).ok_or_else(|| CallError::broken("a hold's record that is not readable"))
     }
 

@@ -12,7 +12,7 @@ use crate::reply::Reader;
 use crate::script::Id;
 
 /// The line as its log has it: the whole state, not a difference.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LineState {
     /// The owner's fence.
     pub epoch: u64,
