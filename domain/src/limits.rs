@@ -139,6 +139,8 @@ pub const HTTP_HEAD_BYTES: usize = 16 << 10;
 pub const HTTP_BODY_BYTES: usize = 16 << 10;
 /// Bytes of an operator's request body: a sale document of [`MAX_ITEMS`] items.
 pub const HTTP_ADMIN_BODY_BYTES: usize = 1 << 20;
+/// Characters of an operator's reason for an act: it stands in the sale's log for ever.
+pub const MAX_WHY_CHARS: usize = 500;
 /// Bytes of an unread body thrown away after an early answer, so that the client gets to read the answer.
 pub const HTTP_LINGER_BYTES: usize = 2 << 20;
 /// Milliseconds from accepting a connection to its first byte.
