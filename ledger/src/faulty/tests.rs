@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::LogId;
 use tempfile::TempDir;
@@ -121,7 +121,9 @@ async fn a_late_append_happens_behind_its_callers_back_unless_somebody_was_faste
         }
         gate.open();
         gate.arrived(1).await;
+        let deadline = Instant::now() + Duration::from_secs(20);
         while test.head().await == 0 {
+            assert!(Instant::now() < deadline, "the late append never happened");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let entries = test.ledger.read(&test.log, 0, 10).await.unwrap();

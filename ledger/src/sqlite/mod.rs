@@ -15,6 +15,7 @@ use domain::LogId;
 use domain::limits::{LEDGER_READ_MS, LEDGER_READERS, MAX_LEDGER_QUEUE, MAX_LEDGER_READS, MAX_OWNER_BYTES};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -201,7 +202,15 @@ impl Store for Sqlite {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
-        // The threads end when the last sender has gone.
+        // Told, not only left alone: a try of an append may outlive the store and keep its sender.
+        while let Some(writes) = &self.writes
+            && let Err(TrySendError::Full(_)) =
+                writes.queue.try_send(Job { write: Write::Stop, answer: oneshot::channel().0 })
+        {
+            // The thread is at work on what fills the queue.
+            thread::yield_now();
+        }
+        // The reading threads end when the last sender has gone.
         (self.writes, self.tries, self.reads) = (None, None, None);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {

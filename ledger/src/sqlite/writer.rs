@@ -32,6 +32,8 @@ pub(super) enum Write {
     },
     /// Writes nothing new, but through to the disk: whether writing works again.
     Probe,
+    /// Nothing more: the thread ends after the transaction that this is in.
+    Stop,
     /// Runs this on the writer's connection, or panics when it is none: to set up what a test needs.
     #[cfg(test)]
     Meddle(Option<&'static str>),
@@ -118,7 +120,7 @@ impl Thread {
         Self { file, connection: Some(connection), queue, health, meters, sized: Instant::now() }
     }
 
-    /// Works until every sender is gone. A panic drops queue and jobs, so callers get an error instead of waiting.
+    /// Works until it is stopped, or every sender is gone. A panic drops queue and jobs, so callers get an error instead of waiting.
     pub(super) fn run(mut self) {
         let _alive = Alive(Arc::clone(&self.health));
         while let Some(first) = self.queue.blocking_recv() {
@@ -128,7 +130,11 @@ impl Thread {
                 self.meters.writes.record(jobs.len() as f64);
                 self.meters.queue.set(self.queue.len() as f64);
             }
+            let last = jobs.iter().any(|job| matches!(job.write, Write::Stop));
             self.write(jobs);
+            if last {
+                return;
+            }
             self.measure();
         }
     }
@@ -244,6 +250,7 @@ impl Write {
             Self::Claim { log, owner } => statements::claim(connection, log, owner).map(Written::Claimed),
             // Changes the header's page to what it is, which is a frame and a fsync like any other.
             Self::Probe => connection.pragma_update(None, "user_version", VERSION).map(|()| Written::Nothing),
+            Self::Stop => Ok(Written::Nothing),
             #[cfg(test)]
             Self::Meddle(Some(sql)) => connection.execute_batch(sql).map(|()| Written::Nothing),
             #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::{Folder, append, eventually, is_clear, log, text};
+use crate::conformance::{Doubt, Doubts, Gate};
 use crate::sqlite::writer::Write;
 use crate::{Append, Applied, Error, Sqlite, Store as _};
 
@@ -114,4 +115,19 @@ async fn an_append_that_nobody_waits_for_any_more_leaves_the_log_whole() {
     let next = store.claim(&log(0), "next").await.unwrap();
     assert_eq!(next.head, 1, "it was under way and the claim came after it");
     append(&store, &next, "2").await.unwrap();
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_a_try_that_outlives_the_store() {
+    let folder = Folder::new();
+    let doubts = Doubts::default();
+    let store = Sqlite::open(&folder.file()).unwrap().with_doubts(&doubts);
+    let writer = store.claim(&log(0), "me").await.unwrap();
+    let gate = Gate::closed();
+    doubts.next(&log(0), Doubt::RequestLate, &gate);
+    append(&store, &writer, "1").await.unwrap();
+    gate.arrived(1).await;
+    drop(store);
+    gate.open();
+    assert_eq!(Sqlite::open(&folder.file()).unwrap().head(&log(0)).await.unwrap().head, 1);
 }
