@@ -144,6 +144,17 @@ async fn a_confirm_of_a_missing_or_released_hold_is_an_intent_of_no_units_and_bo
     assert_eq!(replies[4], ConfirmReply::TooMany);
     assert_eq!(lane.stock("a").await, (2, 0));
     assert_eq!(lane.undecided().await.len(), 4);
+    let ask = async |id, pass| {
+        let request = ConfirmRequest { id: item(id), visitor: visitor(1), pass };
+        lane::confirm(&lane.redis, &lane.keys, &[request]).await.unwrap().replies.remove(0)
+    };
+    assert!(matches!(ask(6, Some(3)).await, ConfirmReply::Confirming(_)), "another pass, another four");
+    assert_eq!(lane.look(&[], &[1]).await.visitors[0].unwrap().unknown, 1);
+    // An older pass, or none, does not start from zero.
+    for (id, pass) in [(7, None), (8, Some(2)), (9, Some(3))] {
+        assert!(matches!(ask(id, pass).await, ConfirmReply::Confirming(_)));
+    }
+    assert_eq!(ask(10, Some(2)).await, ConfirmReply::TooMany);
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ use domain::state::HoldState;
 use domain::{Millis, VisitorHash};
 use ledger::Ledger;
 use lua::lane::{
-    self, ConfirmRequest, HoldRequest, LaneState, LoadEnd, Mend, MendReply, ReleaseRequest, SettleReply, Undecided,
+    self, ConfirmRequest, HoldRequest, LaneState, LoadEnd, LoadReply, Mend, MendReply, ReleaseRequest, SettleReply,
+    Undecided,
 };
 use lua::model::{Intent, LaneModel};
 use lua::server::{Snapshot, TestRedis};
@@ -44,6 +45,8 @@ enum Op {
     Reap,
     /// A released record becomes so old that it is purged.
     Age(u8),
+    /// A held record starts paying: its deadline moves, its place among the due ones does not.
+    Pay(u8),
     Decide(usize),
     Settle {
         most: usize,
@@ -88,6 +91,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => prop::collection::vec((0..VISITORS, 1..4u64), 1..3).prop_map(Op::Leave),
         2 => Just(Op::Reap),
         1 => (0..IDS).prop_map(Op::Age),
+        1 => (0..IDS).prop_map(Op::Pay),
         5 => (1..9usize).prop_map(Op::Decide),
         6 => (1..9usize, proptest::bool::weighted(0.1)).prop_map(|(most, wrong)| Op::Settle { most, wrong }),
         1 => (0..3usize, 1..4u64).prop_map(|(item, units)| Op::Stock(item, units)),
@@ -169,6 +173,7 @@ impl World {
                 same(real, self.model.reap(now));
             }
             Op::Age(id) => self.age(*id).await,
+            Op::Pay(id) => self.pay(*id).await,
             Op::Decide(most) => self.decide(*most).await,
             Op::Settle { most, wrong } => self.settle(*most, *wrong).await,
             Op::Stock(item, units) => self.ledger.stock(["a", "b", "c"][*item], *units),
@@ -249,6 +254,16 @@ impl World {
         self.raw(&[b"ZADD", self.keys.due().as_bytes(), score.as_bytes(), id.as_bytes()]).await;
     }
 
+    async fn pay(&mut self, id: u8) {
+        let id = item(id);
+        let Some(record) = self.model.holds.get_mut(&id) else { return };
+        if record.state == HoldState::Held {
+            (record.state, record.deadline) = (HoldState::Paying, record.deadline.plus(60_000));
+            let encoded = record.encode();
+            self.raw(&[b"HSET", self.keys.holds().as_bytes(), id.as_bytes(), &encoded]).await;
+        }
+    }
+
     async fn decide(&mut self, most: usize) {
         let key = |intent: &Undecided| match intent {
             Undecided::Confirm(id, _) => Intent::Confirm(*id),
@@ -305,6 +320,7 @@ impl World {
             let begin = fold.load_begin(epoch, head);
             let reply = lane::load_begin(&self.redis, &self.keys, &begin).await.unwrap();
             assert_eq!(reply, self.model.load_begin(&begin));
+            self.edited &= reply != LoadReply::Done;
         }
         let chunks = fold.load_chunks(epoch, head, size);
         let end = LoadEnd { epoch, head, n: chunks.len() as u64 };
@@ -317,9 +333,6 @@ impl World {
         }
         let reply = lane::load_end(&self.redis, &self.keys, &end).await.unwrap();
         assert_eq!(reply, self.model.load_end(&end));
-        if reply == lane::LoadReply::Done {
-            self.edited = false;
-        }
     }
 
     /// The server has the model's state, and I2 holds.
