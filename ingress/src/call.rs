@@ -42,17 +42,10 @@ impl Call {
         &self.head.method
     }
 
-    /// A header's text; `None` when it is absent or not visible ASCII.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// One parameter of the query, as it stands there.
-    pub(crate) fn query(&self, name: &str) -> Option<&str> {
-        let pairs = self.head.uri.query()?.split('&');
-        pairs
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .find_map(|(key, value)| (key == name).then_some(value))
+    /// One parameter of the query, percent-decoded.
+    pub(crate) fn query(&self, name: &str) -> Option<String> {
+        let pairs = self.head.uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.into_iter().find_map(|(key, value)| (key == name).then(|| decoded(value)))
     }
 
     /// This process' wall clock.
@@ -121,6 +114,21 @@ impl Call {
     }
 }
 
+/// Text with its `%2F`s and `+`s resolved; what is no escape stays as it is.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escape = after.first_chunk::<2>().filter(|_| *first == b'%').and_then(|pair| {
+            let digits = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        bytes.push(escape.unwrap_or(if *first == b'+' { b' ' } else { *first }));
+        rest = if escape.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 async fn collect(body: &mut Incoming, most: usize) -> Result<Bytes, Problem> {
     let (mut first, mut more) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
@@ -156,4 +164,18 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let what = text.split(" at line ").next().unwrap_or_default().to_owned();
         bad("body", place, what)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_in_a_query_are_resolved_and_other_text_is_left_alone() {
+        assert_eq!(decoded("lane%2Fdemo%2f0:12"), "lane/demo/0:12");
+        assert_eq!(decoded("a+b%20c"), "a b c");
+        assert_eq!(decoded("100%"), "100%");
+        assert_eq!(decoded("%zz%+1%4"), "%zz% 1%4");
+        assert_eq!(decoded("%ff"), "\u{fffd}");
+    }
 }

@@ -32,6 +32,7 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:literal $status:ident $retry:ident: $title:literal, $meaning:literal, $advice:literal;)*) => {
         /// The problems by name.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[allow(dead_code, reason = "a name of the contract has its page before the code that needs it")]
         pub(crate) enum Name { $($(#[$doc])* $variant,)* }
 
         /// All of them, in the order of [`Name`].

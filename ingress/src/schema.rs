@@ -115,3 +115,54 @@ pub(crate) enum HoldState {
     /// Nobody knows it any more; confirming it has the ledger decide.
     Unknown,
 }
+
+/// Something that went wrong (RFC 9457).
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a shape")]
+pub(crate) struct Problem {
+    /// The page that says what it means and what to do: `/problems/NAME`.
+    #[schema(example = "/problems/sold-out", pattern = "^/problems/[a-z-]+$")]
+    r#type: String,
+    /// One line for people.
+    title: String,
+    /// The status, once more.
+    status: u16,
+    /// What it is about this time.
+    detail: String,
+    /// The path that was asked for, and the trace's id.
+    instance: String,
+    /// Whether the same request may be sent again.
+    retry_safe: bool,
+    /// What became of the request, where that needs saying.
+    #[schema(nullable = false)]
+    outcome: Option<Outcome>,
+    /// When to ask again, milliseconds; Retry-After says it in seconds.
+    #[schema(nullable = false)]
+    retry_in_ms: Option<u64>,
+    /// What exactly is wrong, place by place.
+    #[schema(nullable = false)]
+    errors: Option<Vec<Mistake>>,
+}
+
+/// What became of a request that was not answered as asked.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "a shape")]
+pub(crate) enum Outcome {
+    /// It did not happen and will not.
+    Refused,
+    /// It may have happened; asking again finds out.
+    Unknown,
+}
+
+/// One thing that is wrong.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a shape")]
+pub(crate) struct Mistake {
+    /// Where: `lines[0].quantity`.
+    key: String,
+    /// What stands there.
+    value: String,
+    /// What is wrong with it, or what would be right.
+    problem: String,
+}

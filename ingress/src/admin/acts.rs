@@ -86,7 +86,7 @@ pub(crate) async fn events(call: Call) -> Result<Response, Problem> {
     key::operator(&call, "")?;
     let id = id(&call)?;
     call.app.parts.registry.get(&id).ok_or_else(unknown)?;
-    let from = call.query("from").unwrap_or_default().to_owned();
+    let from = call.query("from").unwrap_or_default();
     let lines = (call.app.parts.events)(id, from).await.map_err(cannot)?;
     Ok(reply::body(StatusCode::OK, reply::NDJSON, lines))
 }

@@ -1,22 +1,26 @@
 //! The API for operators, and what machines watch.
 
-mod acts;
+pub(crate) mod acts;
 mod figures;
-mod health;
+pub(crate) mod health;
 mod key;
-mod sales;
+pub(crate) mod sales;
 
 use crate::call::Call;
 use crate::front::Api;
+use crate::openapi;
 use crate::problem::{Name, Problem};
 use crate::reply::Response;
 use crate::route::routes;
+use crate::visitor::pages;
 
 routes! {
     ROUTES: Op {
         Live = Confirm GET "/livez";
         Ready = Confirm GET "/readyz";
         Metrics = Confirm GET "/metrics";
+        Description = Confirm GET "/openapi.json";
+        ProblemPage = Confirm GET "/problems/{name}";
         ListSales = Confirm GET "/admin/v1/sales";
         GetSale = Confirm GET "/admin/v1/sales/{sale}";
         PutSale = Confirm PUT "/admin/v1/sales/{sale}";
@@ -25,6 +29,14 @@ routes! {
         Audit = Confirm GET "/admin/v1/sales/{sale}/audit";
         Events = Confirm GET "/admin/v1/sales/{sale}/events";
     }
+}
+
+/// What a problem means and what to do.
+#[utoipa::path(get, path = "/problems/{name}", tag = "health", operation_id = "adminGetProblem",
+    params(("name" = String, Path, description = "The problem's name")),
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
+pub(crate) fn problem(call: &Call) -> Result<Response, Problem> {
+    pages::problem(call)
 }
 
 /// The operations for operators.
@@ -39,6 +51,8 @@ impl Api for Operators {
             Op::Live => Ok(health::live()),
             Op::Ready => Ok(health::ready(call)),
             Op::Metrics => Ok(health::metrics(call)),
+            Op::Description => Ok(openapi::admin_description(call)),
+            Op::ProblemPage => problem(call),
             Op::ListSales => sales::list(call),
             Op::GetSale => sales::get(call),
             Op::PutSale | Op::OpenSale | Op::CloseSale | Op::Audit | Op::Events => return None,

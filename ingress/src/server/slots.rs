@@ -31,6 +31,7 @@ pub(crate) struct Slot {
 
 impl Slots {
     /// How many connections are open.
+    #[cfg(test)]
     pub(crate) fn open(&self) -> usize {
         self.open.load(Relaxed)
     }

@@ -1,15 +1,15 @@
 //! The API for visitors: `/v1` and the pages beside it.
 
-mod bookings;
+pub(crate) mod bookings;
 pub(crate) mod catalogue;
-mod holds;
+pub(crate) mod holds;
 mod identity;
 pub(crate) mod line;
 mod order;
 mod outcome;
-mod pages;
-mod passes;
-mod tickets;
+pub(crate) mod pages;
+pub(crate) mod passes;
+pub(crate) mod tickets;
 
 use crate::call::Call;
 use crate::front::Api;
@@ -52,7 +52,7 @@ impl Api for Visitors {
     fn quick(op: Op, call: &Call) -> Option<Result<Response, Problem>> {
         Some(match op {
             Op::Home => Ok(pages::home(call)),
-            Op::Description => Ok(openapi::document(call)),
+            Op::Description => Ok(openapi::visitor_description(call)),
             Op::Problems => Ok(pages::problems()),
             Op::ProblemPage => pages::problem(call),
             Op::ListSales => Ok(catalogue::list(call)),

@@ -12,7 +12,9 @@ use crate::reply::{self, Response};
 const STYLE: &str = "<meta name=viewport content='width=device-width'><style>:root{color-scheme:light dark}\
     body{font:1rem/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}code{font-size:.95em}</style>";
 
-/// `/`: the sales and where the API is described.
+/// The sales, and where the API is described.
+#[utoipa::path(get, path = "/", tag = "pages", operation_id = "home",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub(crate) fn home(call: &Call) -> Response {
     let now = call.now();
     let mut page = page("Holdfast");
@@ -31,7 +33,9 @@ pub(crate) fn home(call: &Call) -> Response {
     html(page, "no-cache")
 }
 
-/// `/problems`: all of them.
+/// All problems.
+#[utoipa::path(get, path = "/problems", tag = "pages", operation_id = "listProblems",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub(crate) fn problems() -> Response {
     let mut page = page("Problems");
     page.push_str("<h1>Problems</h1><ul>");
@@ -43,7 +47,10 @@ pub(crate) fn problems() -> Response {
     html(page, "max-age=3600")
 }
 
-/// `/problems/{name}`: what it means and what to do.
+/// What a problem means and what to do.
+#[utoipa::path(get, path = "/problems/{name}", tag = "pages", operation_id = "getProblem",
+    params(("name" = String, Path, description = "The problem's name")),
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
 pub(crate) fn problem(call: &Call) -> Result<Response, Problem> {
     let unknown = || Problem::new(Name::NotFound, "There is no problem of this name; /problems lists them.");
     let kind = KINDS.iter().find(|kind| kind.name == call.param()).ok_or_else(unknown)?;
