@@ -4,14 +4,15 @@ use serde::Deserialize;
 
 use crate::http::Reply;
 
-/// The problems of the contract, by the last part of their `type`. The last one stands for all others.
-pub(crate) const PROBLEMS: [&str; 19] = [
+/// The problems of the contract and those that HTTP adds, by the last part of their `type`. The last one stands for all others.
+pub(crate) const PROBLEMS: [&str; 25] = [
     "not-your-turn",
     "pass-expired",
     "sold-out",
     "all-held",
     "limit-reached",
     "hold-gone",
+    "hold-decided",
     "sale-not-open",
     "sale-paused",
     "sale-closed",
@@ -21,6 +22,11 @@ pub(crate) const PROBLEMS: [&str; 19] = [
     "unauthenticated",
     "forbidden",
     "not-found",
+    "method-not-allowed",
+    "wrong-content-type",
+    "too-large",
+    "too-slow",
+    "precondition-failed",
     "too-many-requests",
     "overloaded",
     "unavailable",

@@ -4,7 +4,8 @@ use std::io::Write as _;
 
 use domain::HoldId;
 
-/// The text of an `Idempotency-Key`: the run's own number and the attempt's. Never shared by two runs.
+/// The `Idempotency-Key` of an attempt: the run's own number and the attempt's; its confirm has one of its own, with a
+/// `c` behind it. Never shared by two runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Key {
     pub(crate) run: u64,
@@ -82,7 +83,7 @@ impl Templates {
     }
 
     pub(crate) fn hold(&self, out: &mut Vec<u8>, bearer: &Bearer, key: Key) {
-        keyed(shown(begin(out, &self.holds), bearer), key).extend_from_slice(&self.hold_body);
+        keyed(shown(begin(out, &self.holds), bearer), key, "").extend_from_slice(&self.hold_body);
     }
 
     pub(crate) fn confirm(&self, out: &mut Vec<u8>, bearer: &Bearer, id: HoldId, key: Key) {
@@ -90,7 +91,7 @@ impl Templates {
         // Writing into a Vec does not fail.
         let _ = write!(out, "{id}/confirm");
         out.extend_from_slice(&self.host);
-        keyed(shown(out, bearer), key)
+        keyed(shown(out, bearer), key, "-c")
             .extend_from_slice(b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
     }
 
@@ -128,8 +129,8 @@ fn shown<'o>(out: &'o mut Vec<u8>, bearer: &Bearer) -> &'o mut Vec<u8> {
     out
 }
 
-fn keyed(out: &mut Vec<u8>, key: Key) -> &mut Vec<u8> {
-    let _ = write!(out, "Idempotency-Key: {:016x}-{:x}\r\n", key.run, key.attempt);
+fn keyed<'o>(out: &'o mut Vec<u8>, key: Key, of: &str) -> &'o mut Vec<u8> {
+    let _ = write!(out, "Idempotency-Key: {:016x}-{:x}{of}\r\n", key.run, key.attempt);
     out
 }
 
@@ -156,7 +157,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(out.clone()).unwrap(),
             "POST /v1/holds/b328d900-3f85-83a6-be5b-88376bd5816b/confirm HTTP/1.1\r\nHost: h:1\r\nHoldfast-Visitor: V\r\n\
-             Holdfast-Pass: P\r\nIdempotency-Key: 00000000000000ab-1f\r\nContent-Type: application/json\r\n\
+             Holdfast-Pass: P\r\nIdempotency-Key: 00000000000000ab-1f-c\r\nContent-Type: application/json\r\n\
              Content-Length: 2\r\n\r\n{}"
         );
         templates.release(&mut out, &bearer, id);

@@ -80,7 +80,7 @@ pub(crate) fn read_hold(reply: &Reply<'_>, fields: &Fields<'_>) -> Said<HoldAnsw
 pub(crate) fn read_confirm(reply: &Reply<'_>, fields: &Fields<'_>) -> Said<Confirmed> {
     match (reply.status, fields.booking_id.map(str::parse)) {
         (200 | 201, Some(Ok(id))) => Said::Yes(Confirmed::Booked { id, at: fields.lane().zip(fields.seq) }),
-        (410, _) => Said::No(Confirmed::Gone),
+        (410, _) if fields.problem().name() == "hold-gone" => Said::No(Confirmed::Gone),
         (400..=499, _) => Said::No(Confirmed::Otherwise(reply.status)),
         _ => Said::Strange,
     }
