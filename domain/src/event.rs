@@ -155,7 +155,8 @@ pub struct LineEvent {
     /// Numbers whose pass ended (booked, left or expired) and freed its place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<u64>,
-    /// Numbers (first, last) that nobody may hold: skipped by the frontier at no cost, no no-shows.
+    /// Numbers (first, last) that an earlier owner probably left unused: the frontier jumps them at no cost, they are no
+    /// no-shows. A ticket out of them, should there be one, is as good as any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<(u64, u64)>,
     /// Milliseconds that passes granted from this entry on live. Stands in an owner's first entry and wherever it changes,
