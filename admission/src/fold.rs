@@ -49,6 +49,15 @@ pub enum Standing {
     Ended,
 }
 
+/// How many passes may be granted: the smaller of both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// By the exact windows of the pace.
+    pub meter: u64,
+    /// By the cap on passes alive.
+    pub places: u64,
+}
+
 /// Numbers called by one entry.
 #[derive(Clone, Copy, Debug)]
 struct Call {
@@ -67,7 +76,7 @@ pub struct LineFold {
     seq: u64,
     at: Millis,
     numbers_to: u64,
-    /// What `numbers_to` was before it last grew.
+    /// What `numbers_to` was before it last grew: numbers up to here were given out, or nearly so.
     numbers_before: u64,
     frontier: u64,
     pass_ttl_ms: u64,
@@ -226,6 +235,31 @@ impl LineFold {
         self.by_expiry.first().map(|(expires, _)| expires.plus(PASS_SKEW_MS))
     }
 
+    /// The highest number that a new owner knows to be given out, from what the owner before `published` a moment ago.
+    /// Without it (Redis was lost as well) only the last block is in doubt.
+    #[must_use]
+    pub fn issued(&self, published: Option<u64>) -> u64 {
+        published.unwrap_or(0).max(self.numbers_before).min(self.numbers_to)
+    }
+
+    /// The numbers behind which a new owner starts and which nobody may stand behind: after the highest one that is known
+    /// to be given out. `None` when there are none, or the log has them as a gap already.
+    #[must_use]
+    pub fn gap_behind(&self, issued: u64) -> Option<(u64, u64)> {
+        let first = issued.max(self.frontier) + 1;
+        let known = self.gaps.ranges().last().is_some_and(|(_, last)| *last >= self.numbers_to);
+        (first <= self.numbers_to && !known).then_some((first, self.numbers_to))
+    }
+
+    /// How many claims an entry at `at` may grant when `freed` passes end with the same entry (I7).
+    pub fn room(&mut self, pace_per_minute: u32, active_passes: u32, freed: u64, at: Millis) -> Room {
+        let taken = self.active().saturating_sub(freed);
+        Room {
+            meter: u64::from(self.passes.room(pace_per_minute, at)),
+            places: u64::from(active_passes).saturating_sub(taken),
+        }
+    }
+
     /// Whether the log says that the pass of `number` is alive.
     #[must_use]
     pub fn is_active(&self, number: u64) -> bool {
@@ -275,12 +309,6 @@ impl LineFold {
     #[must_use]
     pub const fn numbers_to(&self) -> u64 {
         self.numbers_to
-    }
-
-    /// Where the last block begins: numbers up to here were the owner's before it, so they were given out or nearly so.
-    #[must_use]
-    pub const fn numbers_before(&self) -> u64 {
-        self.numbers_before
     }
 
     /// Tickets up to here may enter.

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::numbers::Numbers;
 use super::rules::Rules;
 use super::{Claim, LineError, NotYet};
-use crate::fold::{BadLine, LineFold, Standing};
+use crate::fold::{BadLine, LineFold, Room, Standing};
 use crate::step::{Decision, Observation, Stock, Tokens, step};
 
 /// Numbers granted, and numbers ended, by one entry at most.
@@ -66,12 +66,9 @@ impl Desk {
     /// The desk of a new owner, who starts behind all numbers the log speaks of. `issued` is the highest number that the
     /// owners before are known to have given out.
     pub(crate) fn new(fold: LineFold, issued: u64) -> Self {
-        let to = fold.numbers_to();
-        let first = issued.max(fold.frontier()) + 1;
-        let known = fold.gaps().ranges().last().is_some_and(|(_, last)| *last >= to);
-        let gap = (first <= to && !known).then_some((first, to));
+        let gap = fold.gap_behind(issued);
         Self {
-            numbers: Numbers::behind(to),
+            numbers: Numbers::behind(fold.numbers_to()),
             fold,
             gap,
             claims: BTreeMap::new(),
@@ -189,8 +186,7 @@ impl Desk {
     /// Claims that the meter and the cap have room for, lowest number first; `freed` places end with the same entry.
     fn take_claims(&mut self, rules: &Rules, freed: u64, at: Millis) -> Vec<(u64, Vec<Answer<Claim>>)> {
         let pace = rules.room.pace_per_minute;
-        let meter = u64::from(self.fold.passes().room(pace, at));
-        let places = u64::from(rules.room.active_passes).saturating_sub(self.fold.active() - freed);
+        let Room { meter, places } = self.fold.room(pace, rules.room.active_passes, freed, at);
         let mut taken = Vec::new();
         while let Some((number, answers)) = self.claims.pop_first() {
             if let Some(answer) = self.claim_now(number, rules, at) {

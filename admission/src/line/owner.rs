@@ -169,7 +169,7 @@ async fn issued(redis: &Redis, keys: &LineKeys, fold: &LineFold) -> Result<u64, 
         Err(CallError::NotLoaded) => None,
         Err(error) => return Err(error),
     };
-    Ok(published.unwrap_or(0).max(fold.numbers_before()).min(fold.numbers_to()))
+    Ok(fold.issued(published))
 }
 
 /// Runs `work`; requests that come meanwhile are answered that nobody owns the line.

@@ -1,0 +1,92 @@
+//! What must hold in every state, and what a fair schedule must reach from it.
+
+use admission::fold::Standing;
+use admission::meter::{MINUTE_MS, SECOND_MS, per_second};
+use domain::limits::PASS_SKEW_MS;
+
+use crate::moves::take;
+use crate::state::{CAP, Entry, PACE, Rules, State, TICK_MS, TTL_MS, VISITORS, bit, numbers};
+
+pub fn check(state: &State) -> Result<(), String> {
+    if let Some(why) = state.broken {
+        return Err(why.into());
+    }
+    let head = u8::try_from(state.log.len()).unwrap();
+    // The fold refuses: a frontier that goes back, a pass beyond it, a number granted twice, time that goes back.
+    state.fold(head).map_err(|why| format!("L2, L4, L7: {why}"))?;
+    for a in 0..VISITORS {
+        if (0..a).any(|b| state.tickets[a] & state.tickets[b] != 0) {
+            return Err("L1: two visitors hold one number".into());
+        }
+    }
+    meter(state)?;
+    let logged = |number| state.log.iter().find(|e| e.granted & bit(number) != 0).map(|e| e.at + TTL_MS);
+    for (number, expires) in &state.answered {
+        if logged(*number).is_none_or(|end| end != *expires) {
+            return Err(format!("I3: the answered pass of {number} is not in the log"));
+        }
+    }
+    let alive = (1..=crate::state::MOST)
+        .filter(|n| state.left & bit(*n) == 0 && logged(*n).is_some_and(|end| state.real_ms() < end))
+        .count();
+    if alive > CAP as usize {
+        return Err(format!("L6: {alive} passes really alive, the cap is {CAP}"));
+    }
+    Ok(())
+}
+
+/// Every window that ends with an entry, counted anew.
+fn meter(state: &State) -> Result<(), String> {
+    for (n, last) in state.log.iter().enumerate() {
+        for (window, most) in [(SECOND_MS, per_second(PACE)), (MINUTE_MS, PACE)] {
+            let within =
+                state.log[..=n].iter().filter(|e| last.at - e.at < window).map(|e| e.granted.count_ones()).sum::<u32>();
+            if within > most {
+                return Err(format!("I7: {within} passes within {window} ms"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// L8: from any state a new owner, without further faults, gives every unused ticket its pass, lowest first.
+pub fn drain(from: &State) -> Result<(), String> {
+    let mut state = from.clone();
+    (state.late, state.owners) = (None, [None, None]);
+    // Whatever clock the owner has, log time goes on: everything granted so far expires.
+    take(&mut state, Rules::default(), 0);
+    let owner = state.owners[0].unwrap();
+    state.now += u8::try_from((TTL_MS + PASS_SKEW_MS + SECOND_MS) / TICK_MS + 2).unwrap();
+    let mut gap = owner.gap;
+    let waiting: u16 = state.tickets.iter().fold(0, |all, mine| all | mine);
+    for number in numbers(waiting) {
+        let mut fold = state.fold(u8::try_from(state.log.len()).unwrap()).map_err(|why| format!("L8: {why}"))?;
+        if fold.used(number.into()) {
+            continue;
+        }
+        state.now += u8::try_from((TTL_MS + PASS_SKEW_MS) / TICK_MS).unwrap() + 2;
+        let at = state.clock(0).not_before(fold.at());
+        let ended: u16 = fold.overdue(at, 64).map(|n| bit(u8::try_from(n).unwrap())).sum();
+        let to = u8::try_from(fold.numbers_to()).unwrap();
+        let mut gaps = fold.gaps().clone();
+        if let Some((first, last)) = gap {
+            gaps.add(first.into(), last.into());
+        }
+        let mut front = fold.frontier();
+        for _ in 0..=to {
+            if front < u64::from(number) {
+                front = gaps.advance(front, to.into(), 1).0;
+            }
+        }
+        let entry =
+            Entry { at: at.0, to, front: u8::try_from(front).unwrap(), granted: bit(number), ended, gap: gap.take() };
+        let room = fold.room(PACE, CAP, u64::from(ended.count_ones()), at);
+        if fold.standing(number.into(), at) == Standing::Ended || room.meter == 0 || room.places == 0 {
+            return Err(format!("L8: ticket {number} never gets in: {room:?}"));
+        }
+        state.log.push(entry);
+        check(&State { answered: Default::default(), ..state.clone() })
+            .map_err(|why| format!("{why} [while draining to {number}]"))?;
+    }
+    Ok(())
+}

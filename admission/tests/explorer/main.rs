@@ -1,0 +1,104 @@
+//! A bounded exhaustive search over what the line got after its protocol was model-checked: the exact meter across a change
+//! of owner, gap numbers, ends by expiry with clocks that differ, appends whose outcome nobody saw. Fold, meter and gaps
+//! are the real ones; Redis' join and present scripts, the log's fence and the owners are small models.
+//!
+//! Every state reached is checked, and from a share of them a fair schedule without faults has to give every ticket its
+//! pass. Each rule is also removed once: a counterexample has to be found, or the search would prove nothing.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod check;
+mod moves;
+mod search;
+mod state;
+
+use search::{Found, explore, walk};
+use state::{Budget, Rules, State};
+
+/// States looked at per configuration that has to hold; `HOLDFAST_EXPLORE_STATES` looks at more.
+const STATES: usize = 25_000;
+/// Random walks per configuration, and their length.
+const WALKS: (u64, usize) = (250, 60);
+
+fn states() -> usize {
+    std::env::var("HOLDFAST_EXPLORE_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(STATES)
+}
+
+fn holds(name: &str, start: &State) {
+    let found = explore(start.clone(), Rules::default(), states());
+    if let Some((why, trace)) = found.broken {
+        panic!("{name}: {why}\n{}", trace.join("\n"));
+    }
+    let walked = walk(start, Rules::default(), WALKS.0, WALKS.1).unwrap_or_else(|why| panic!("{name}: {why}"));
+    let complete = if found.complete { "complete" } else { "bounded" };
+    println!("{name}: {} states, {complete} at depth {}; {walked} steps of random walks", found.states, found.depth);
+}
+
+fn breaks(name: &str, start: &State, rules: Rules, expected: &str) {
+    let Found { broken, states, .. } = explore(start.clone(), rules, 8 * STATES);
+    let (why, trace) =
+        broken.unwrap_or_else(|| panic!("{name}: nothing found in {states} states: the search is blind"));
+    println!("{name}: {why} after {} steps, {states} states\n  {}", trace.len(), trace.join("\n  "));
+    assert!(why.starts_with(expected), "{name}: {why}");
+}
+
+#[test]
+fn two_owners_with_different_clocks_keep_meter_cap_and_order() {
+    let budget = Budget { owners: 2, ticks: 6, ..Budget::default() };
+    holds("take-overs and time, from the start", &State::start(budget));
+    holds("take-overs and time, everybody in line", &State::warm(budget));
+    holds("clocks that differ by less than a window", &State { ahead_ms: 500, ..State::warm(budget) });
+}
+
+#[test]
+fn a_redis_that_goes_back_or_is_lost_keeps_meter_cap_and_order() {
+    let back = Budget { owners: 1, rollbacks: 1, ticks: 4, ..Budget::default() };
+    holds("rollback, from the start", &State::start(back));
+    holds("rollback, everybody in line", &State::warm(back));
+    let lost = Budget { owners: 1, losses: 1, ticks: 4, ..Budget::default() };
+    holds("loss, from the start", &State::start(lost));
+    holds("loss, everybody in line", &State::warm(lost));
+}
+
+#[test]
+fn calls_and_appends_that_nobody_saw_end_keep_meter_cap_and_order() {
+    let appends = Budget { owners: 1, unknown_appends: 2, ticks: 4, ..Budget::default() };
+    holds("unknown appends, everybody in line", &State::warm(appends));
+    let joins = Budget { owners: 1, rollbacks: 1, unknown_joins: 1, ticks: 2, ..Budget::default() };
+    holds("unknown joins, from the start", &State::start(joins));
+}
+
+#[test]
+fn without_the_skew_a_place_is_given_away_while_its_pass_lives() {
+    let start = State::warm(Budget { owners: 1, ticks: 1, ..Budget::default() });
+    breaks("no skew", &start, Rules { skew: false, ..Rules::default() }, "L6");
+}
+
+#[test]
+fn a_meter_that_starts_empty_with_its_owner_lets_too_many_in() {
+    let start = State { ahead_ms: 500, ..State::warm(Budget { owners: 1, ..Budget::default() }) };
+    breaks("meter not rebuilt", &start, Rules { meter_rebuilt: false, ..Rules::default() }, "I7");
+}
+
+#[test]
+fn a_cap_counted_without_the_log_is_exceeded() {
+    let start = State::warm(Budget { owners: 1, ..Budget::default() });
+    breaks("cap of one's own passes", &start, Rules { cap_by_log: false, ..Rules::default() }, "L6");
+}
+
+#[test]
+fn an_owner_that_goes_on_in_the_old_block_gives_numbers_twice() {
+    let start = State::start(Budget { owners: 1, rollbacks: 1, ..Budget::default() });
+    breaks("old block", &start, Rules { new_block: false, ..Rules::default() }, "L1");
+}
+
+#[test]
+fn numbers_of_an_unknown_join_that_are_offered_again_are_given_twice() {
+    let start = State::start(Budget { unknown_joins: 1, ..Budget::default() });
+    breaks("numbers offered again", &start, Rules { skip_unknown: false, ..Rules::default() }, "L1");
+}
+
+#[test]
+fn a_pass_answered_before_it_is_logged_is_no_pass() {
+    let start = State::start(Budget { owners: 1, ..Budget::default() });
+    breaks("answered before the log", &start, Rules { log_first: false, ..Rules::default() }, "I3");
+}

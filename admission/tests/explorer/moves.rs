@@ -1,0 +1,289 @@
+//! What can happen next: visitors, owners, faults, time.
+
+use admission::fold::{LineFold, Standing};
+use domain::Millis;
+use domain::limits::PASS_SKEW_MS;
+
+use crate::state::{BLOCK, CAP, ENTRIES, Entry, Late, MOST, Owner, PACE, Redis, Rules, State, VISITORS, bit, numbers};
+
+type Moves = Vec<(String, State)>;
+
+pub fn moves(state: &State, rules: Rules) -> Moves {
+    let mut all = Vec::new();
+    for i in 0..2 {
+        match &state.owners[i] {
+            Some(owner) => {
+                let fold = state.fold(owner.head).expect("an owner folds what it has read");
+                visitors(state, rules, i, owner, &fold, &mut all);
+                entries(state, rules, i, owner, fold, &mut all);
+                publish(state, i, owner, &mut all);
+            }
+            None => take_over(state, rules, i, &mut all),
+        }
+    }
+    faults(state, rules, &mut all);
+    all.retain(|(_, next)| next != state);
+    all
+}
+
+fn visitors(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFold, all: &mut Moves) {
+    if !state.redis.loaded || state.redis.epoch != owner.fence {
+        return;
+    }
+    let now = state.clock(i).not_before(fold.at());
+    for v in 0..VISITORS {
+        join(state, rules, i, owner, fold, v, all);
+        for number in numbers(state.tickets[v]) {
+            match fold.standing(number.into(), now) {
+                Standing::Called => claim(state, rules, i, fold, v, number, all),
+                Standing::Inside(expires) => {
+                    let mut next = state.clone();
+                    answer(&mut next, number, expires.0);
+                    all.push((format!("owner {i} answers the pass of {number} again"), next));
+                }
+                Standing::Waiting | Standing::Ended => {}
+            }
+        }
+    }
+}
+
+/// The join script: a record that exists wins, unless its pass has ended; else the owner's next number.
+fn join(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFold, v: usize, all: &mut Moves) {
+    if state.joins[v] == 0 {
+        return;
+    }
+    let known = state.redis.tickets[v];
+    let spent = known > 0 && fold.standing(known.into(), fold.at()) == Standing::Ended;
+    let new = known == 0 || spent;
+    if new && owner.next > owner.to {
+        return;
+    }
+    let number = if new { owner.next } else { known };
+    let mut next = state.clone();
+    next.joins[v] -= 1;
+    next.redis.tickets[v] = number;
+    if new {
+        next.owners[i].as_mut().unwrap().next += 1;
+    }
+    if state.budget.unknown_joins > 0 {
+        for applied in [false, true] {
+            let mut lost = next.clone();
+            lost.budget.unknown_joins -= 1;
+            if !applied {
+                lost.redis.tickets[v] = known;
+            }
+            if new && !rules.skip_unknown {
+                lost.owners[i].as_mut().unwrap().next -= 1;
+            }
+            all.push((format!("visitor {v} joins at owner {i}, the answer is lost, applied {applied}"), lost));
+        }
+    }
+    next.tickets[v] |= bit(number);
+    all.push((format!("visitor {v} joins at owner {i}: {number}"), next));
+}
+
+/// The present script, then the owner's decision.
+fn claim(state: &State, rules: Rules, i: usize, fold: &LineFold, v: usize, number: u8, all: &mut Moves) {
+    let mut next = state.clone();
+    let known = state.redis.tickets[v];
+    if known == 0 || number < known || fold.used(known.into()) {
+        next.redis.tickets[v] = number;
+    }
+    if next.redis.tickets[v] == number {
+        next.owners[i].as_mut().unwrap().claims |= bit(number);
+        if !rules.log_first {
+            let expires = state.clock(i).not_before(fold.at()).plus(fold.pass_ttl_ms());
+            answer(&mut next, number, expires.0);
+        }
+    }
+    all.push((format!("visitor {v} presents and claims {number} at owner {i}"), next));
+}
+
+fn answer(state: &mut State, number: u8, expires: u64) {
+    if *state.answered.entry(number).or_insert(expires) != expires {
+        state.broken = Some("L7: one ticket, two passes");
+    }
+}
+
+/// What the owner may append now: with or without calling one more.
+fn entries(state: &State, rules: Rules, i: usize, owner: &Owner, mut fold: LineFold, all: &mut Moves) {
+    if state.log.len() >= ENTRIES {
+        return;
+    }
+    let at = state.clock(i).not_before(fold.at());
+    let due = if rules.skew { at } else { at.plus(PASS_SKEW_MS) };
+    let mut ended: u16 = fold.overdue(due, 64).map(|n| bit(u8::try_from(n).unwrap())).sum();
+    ended |= numbers(owner.ends).filter(|n| fold.is_active((*n).into())).map(bit).sum::<u16>();
+    let granted = grants(state, rules, owner, &mut fold, ended, at);
+    let to = if owner.next > owner.to && fold.numbers_to() < MOST.into() {
+        fold.numbers_to() + u64::from(BLOCK)
+    } else {
+        fold.numbers_to()
+    };
+    let to = u8::try_from(to).unwrap();
+    let front = u8::try_from(fold.frontier()).unwrap();
+    let (called, _) = fold.gaps().advance(fold.frontier(), u64::from(owner.next - 1), 1);
+    for front in [front, u8::try_from(called).unwrap()] {
+        let entry = Entry { at: at.0, to, front, granted, ended, gap: owner.gap };
+        let says = granted | ended != 0
+            || u64::from(to) > fold.numbers_to()
+            || u64::from(front) > fold.frontier()
+            || owner.gap.is_some();
+        if says {
+            append(state, i, owner, entry, all);
+        }
+    }
+}
+
+fn grants(state: &State, rules: Rules, owner: &Owner, fold: &mut LineFold, ended: u16, at: Millis) -> u16 {
+    let mut room = fold.room(PACE, CAP, u64::from(ended.count_ones()), at);
+    if !rules.meter_rebuilt {
+        // Only what this owner has granted itself since it took over.
+        let mut meter = admission::meter::Meter::default();
+        for entry in &state.log[owner.from.into()..owner.head.into()] {
+            meter.take(Millis(entry.at), entry.granted.count_ones());
+        }
+        room.meter = u64::from(meter.room(PACE, at));
+    }
+    if !rules.cap_by_log {
+        let own = &state.log[owner.from.into()..owner.head.into()];
+        let alive: u32 = own.iter().map(|e| (e.granted & !ended).count_ones()).sum();
+        room.places = u64::from(CAP.saturating_sub(alive));
+    }
+    let mut granted = 0_u16;
+    for number in numbers(owner.claims) {
+        let called = fold.standing(number.into(), at) == Standing::Called;
+        if called && u64::from(granted.count_ones()) < room.meter.min(room.places) {
+            granted |= bit(number);
+        }
+    }
+    granted
+}
+
+/// The ledger: all or nothing, only while fence and head are the writer's. The answer may get lost, or the append land later.
+fn append(state: &State, i: usize, owner: &Owner, entry: Entry, all: &mut Moves) {
+    let fits = state.fence == owner.fence && state.log.len() == usize::from(owner.head);
+    let name = format!("owner {i} appends {entry:?}");
+    let mut next = state.clone();
+    if fits {
+        next.log.push(entry);
+        appended(&mut next, i, entry);
+    } else {
+        next.owners[i] = None;
+    }
+    all.push((format!("{name}, fits {fits}"), next));
+    if state.budget.unknown_appends == 0 {
+        return;
+    }
+    for applied in [true, false] {
+        let mut next = state.clone();
+        next.budget.unknown_appends -= 1;
+        match applied {
+            true if fits => next.log.push(entry),
+            true => continue,
+            false => next.late = Some(Late { fence: owner.fence, head: owner.head, entry }),
+        }
+        // Nobody is answered; those who claimed ask again.
+        next.owners[i].as_mut().unwrap().claims = 0;
+        all.push((format!("{name}, nobody sees it end, applied {applied}"), next));
+    }
+}
+
+fn appended(next: &mut State, i: usize, entry: Entry) {
+    let owner = next.owners[i].as_mut().unwrap();
+    owner.head += 1;
+    owner.to = if entry.to > owner.to { entry.to } else { owner.to };
+    owner.gap = None;
+    owner.claims = 0;
+    owner.ends = 0;
+    let fold = next.fold(u8::try_from(next.log.len()).unwrap());
+    let Ok(fold) = fold else { return };
+    for number in numbers(entry.granted) {
+        answer(next, number, entry.at + fold.pass_ttl_ms());
+    }
+}
+
+/// Publish, or load where Redis is empty or another's: `lua`'s rules.
+fn publish(state: &State, i: usize, owner: &Owner, all: &mut Moves) {
+    let mut next = state.clone();
+    let redis = &mut next.redis;
+    if redis.loaded && (redis.epoch > owner.fence || redis.settled > owner.head) {
+        return;
+    }
+    *redis =
+        Redis { loaded: true, epoch: owner.fence, settled: owner.head, issued: owner.next - 1, tickets: redis.tickets };
+    all.push((format!("owner {i} publishes"), next));
+}
+
+fn take_over(state: &State, rules: Rules, i: usize, all: &mut Moves) {
+    if state.budget.owners == 0 {
+        return;
+    }
+    let mut next = state.clone();
+    next.budget.owners -= 1;
+    take(&mut next, rules, i);
+    all.push((format!("owner {i} takes over"), next));
+}
+
+/// Claims the log and folds it, as an owner does.
+pub fn take(next: &mut State, rules: Rules, i: usize) {
+    next.fence += 1;
+    let head = u8::try_from(next.log.len()).unwrap();
+    let Ok(fold) = next.fold(head) else { return };
+    let published = next.redis.loaded.then(|| next.redis.issued.into());
+    let issued = fold.issued(published);
+    let to = u8::try_from(fold.numbers_to()).unwrap();
+    let gap = fold.gap_behind(issued).map(|(a, b)| (u8::try_from(a).unwrap(), u8::try_from(b).unwrap()));
+    let (first, gap) = if rules.new_block { (to + 1, gap) } else { (u8::try_from(issued).unwrap() + 1, None) };
+    next.owners[i] = Some(Owner { fence: next.fence, head, from: head, next: first, to, gap, claims: 0, ends: 0 });
+}
+
+fn faults(state: &State, _rules: Rules, all: &mut Moves) {
+    let mut put = |name: &str, change: &dyn Fn(&mut State)| {
+        let mut next = state.clone();
+        change(&mut next);
+        all.push((name.to_owned(), next));
+    };
+    if state.budget.ticks > 0 {
+        put("half a second goes by", &|s| {
+            s.budget.ticks -= 1;
+            s.now += 1;
+        });
+    }
+    for number in numbers(state.log.iter().map(|e| e.granted).fold(0, |a, b| a | b) & !state.left) {
+        if state.answered.contains_key(&number) {
+            put(&format!("the visitor with pass {number} leaves"), &|s| {
+                s.left |= bit(number);
+                for owner in s.owners.iter_mut().flatten() {
+                    owner.ends |= bit(number);
+                }
+            });
+        }
+    }
+    if state.budget.rollbacks > 0 {
+        if state.copy.is_none() && state.redis.loaded {
+            put("a copy of Redis is taken", &|s| s.copy = Some(s.redis));
+        }
+        if let Some(copy) = state.copy {
+            put("Redis goes back to the copy", &|s| {
+                s.budget.rollbacks -= 1;
+                s.redis = copy;
+                s.copy = None;
+            });
+        }
+    }
+    if state.budget.losses > 0 {
+        put("Redis is lost", &|s| {
+            s.budget.losses -= 1;
+            s.redis = Redis::default();
+        });
+    }
+    if let Some(late) = state.late {
+        put("the late append lands", &|s| {
+            s.late = None;
+            if s.fence == late.fence && s.log.len() == usize::from(late.head) {
+                s.log.push(late.entry);
+            }
+        });
+    }
+}

@@ -1,0 +1,210 @@
+//! The state of the model: small, and equal states compare equal.
+
+use std::collections::BTreeMap;
+
+use admission::fold::{BadLine, LineFold};
+use domain::{LineEvent, Millis};
+
+/// Visitors.
+pub const VISITORS: usize = 3;
+/// Real milliseconds of a tick.
+pub const TICK_MS: u64 = 500;
+/// Milliseconds a pass lives.
+pub const TTL_MS: u64 = 1_000;
+/// One pass a second, and one alive.
+pub const PACE: u32 = 60;
+/// See [`PACE`].
+pub const CAP: u32 = 1;
+/// Numbers of a block.
+pub const BLOCK: u8 = 2;
+/// Highest number that is given out.
+pub const MOST: u8 = 6;
+/// Entries of the log.
+pub const ENTRIES: usize = 7;
+/// How far the second owner's clock is ahead of the lane's and the first owner's; at most `PASS_SKEW_MS`.
+pub const AHEAD_MS: u64 = 1_000;
+
+/// What may still go wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Budget {
+    /// Take-overs; the owner before may go on.
+    pub owners: u8,
+    /// Copies of Redis that come back.
+    pub rollbacks: u8,
+    /// Times Redis is empty.
+    pub losses: u8,
+    /// Joins whose answer gets lost.
+    pub unknown_joins: u8,
+    /// Appends whose answer gets lost, or that land later.
+    pub unknown_appends: u8,
+    /// Ticks of real time.
+    pub ticks: u8,
+}
+
+/// The rules; each can be removed.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// A place is free one skew after its pass expired.
+    pub skew: bool,
+    /// The meter is folded from the log.
+    pub meter_rebuilt: bool,
+    /// A new owner starts behind all numbers the log speaks of.
+    pub new_block: bool,
+    /// Numbers of an unknown join are skipped.
+    pub skip_unknown: bool,
+    /// A pass is answered after its entry is in the log.
+    pub log_first: bool,
+    /// The cap counts the passes of the log, not those the owner granted itself.
+    pub cap_by_log: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { skew: true, meter_rebuilt: true, new_block: true, skip_unknown: true, log_first: true, cap_by_log: true }
+    }
+}
+
+/// An entry of the log; numbers as bit masks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Entry {
+    pub at: u64,
+    pub to: u8,
+    pub front: u8,
+    pub granted: u16,
+    pub ended: u16,
+    pub gap: Option<(u8, u8)>,
+}
+
+pub const fn bit(number: u8) -> u16 {
+    1 << number
+}
+
+pub fn numbers(mask: u16) -> impl Iterator<Item = u8> {
+    (1..=MOST).filter(move |n| mask & bit(*n) != 0)
+}
+
+impl Entry {
+    pub fn event(&self) -> LineEvent {
+        LineEvent {
+            at: Millis(self.at),
+            numbers_to: self.to.into(),
+            frontier: self.front.into(),
+            granted: numbers(self.granted).map(u64::from).collect(),
+            ended: numbers(self.ended).map(u64::from).collect(),
+            gap: self.gap.map(|(first, last)| (first.into(), last.into())),
+            pass_ttl_ms: Some(TTL_MS),
+        }
+    }
+}
+
+/// Redis: what the scripts keep.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Redis {
+    pub loaded: bool,
+    pub epoch: u8,
+    pub settled: u8,
+    pub issued: u8,
+    pub tickets: [u8; VISITORS],
+}
+
+/// An owner: what it has in memory. Its fold is that of the log up to `head`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Owner {
+    pub fence: u8,
+    pub head: u8,
+    /// Head at the take-over.
+    pub from: u8,
+    pub next: u8,
+    pub to: u8,
+    pub gap: Option<(u8, u8)>,
+    /// Claims decided, waiting for the entry.
+    pub claims: u16,
+    /// Passes said to have ended.
+    pub ends: u16,
+}
+
+/// An append that nobody saw end.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Late {
+    pub fence: u8,
+    pub head: u8,
+    pub entry: Entry,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct State {
+    pub log: Vec<Entry>,
+    pub fence: u8,
+    pub owners: [Option<Owner>; 2],
+    pub redis: Redis,
+    pub copy: Option<Redis>,
+    pub late: Option<Late>,
+    /// See [`AHEAD_MS`].
+    pub ahead_ms: u64,
+    /// Ticks of real time: the lane's clock.
+    pub now: u8,
+    /// Signed tickets of each visitor.
+    pub tickets: [u16; VISITORS],
+    /// Expiry that was answered, by number.
+    pub answered: BTreeMap<u8, u64>,
+    /// Passes marked ended in the lane.
+    pub left: u16,
+    pub joins: [u8; VISITORS],
+    pub budget: Budget,
+    /// What a move found broken.
+    pub broken: Option<&'static str>,
+}
+
+impl State {
+    pub fn start(budget: Budget) -> Self {
+        let first = Entry { at: 0, to: BLOCK, ..Entry::default() };
+        let owner = Owner { fence: 1, head: 1, from: 1, next: 1, to: BLOCK, gap: None, claims: 0, ends: 0 };
+        Self {
+            log: vec![first],
+            fence: 1,
+            owners: [Some(owner), None],
+            redis: Redis { loaded: true, epoch: 1, settled: 1, issued: 0, tickets: [0; VISITORS] },
+            copy: None,
+            late: None,
+            ahead_ms: AHEAD_MS,
+            now: 0,
+            tickets: [0; VISITORS],
+            answered: BTreeMap::new(),
+            left: 0,
+            joins: [2, 1, 1],
+            budget,
+            broken: None,
+        }
+    }
+
+    /// Everybody has joined and two are called: what is left is claims, owners and time.
+    pub fn warm(budget: Budget) -> Self {
+        let mut state = Self::start(budget);
+        state.log.push(Entry { at: 0, to: 2 * BLOCK, front: 2, ..Entry::default() });
+        state.owners[0] =
+            Some(Owner { fence: 1, head: 2, from: 1, next: 4, to: 2 * BLOCK, gap: None, claims: 0, ends: 0 });
+        state.redis = Redis { loaded: true, epoch: 1, settled: 2, issued: 3, tickets: [1, 2, 3] };
+        state.tickets = [bit(1), bit(2), bit(3)];
+        state.joins = [0; VISITORS];
+        state
+    }
+
+    /// The real fold of the log's first `head` entries.
+    pub fn fold(&self, head: u8) -> Result<LineFold, BadLine> {
+        let mut fold = LineFold::new(0);
+        for (n, entry) in self.log.iter().take(head.into()).enumerate() {
+            fold.apply(n as u64 + 1, &entry.event())?;
+        }
+        Ok(fold)
+    }
+
+    /// The lane's clock.
+    pub fn real_ms(&self) -> u64 {
+        u64::from(self.now) * TICK_MS
+    }
+
+    /// The clock of owner `i`.
+    pub fn clock(&self, i: usize) -> Millis {
+        Millis(self.real_ms() + if i == 1 { self.ahead_ms } else { 0 })
+    }
+}
