@@ -66,6 +66,8 @@ pub(crate) enum Command {
     /// Read the ledger
     #[command(subcommand)]
     Log(Log),
+    /// Send visitors, measure, and check what they saw
+    Load(crate::commands::load::Load),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

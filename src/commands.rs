@@ -1,29 +1,75 @@
 //! One function per command.
 
+mod audit;
+pub(crate) mod load;
 mod log;
+mod sale;
 mod settings;
+
+use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command, Keys};
+use crate::appliance::{self, Options};
+use crate::cli::{Cli, Command, Dev, Keys, Serve};
 use crate::config::{Config, Loaded};
 use crate::failure::{Exit, Failure};
 use crate::keys::KeyFile;
 use crate::out;
 
+/// Roles there are. For now every process has all of them.
+const ROLES: [&str; 3] = ["ingress", "admission", "booker"];
+
 /// Runs the command. `Ok` with another exit code than done means that it said why by itself.
-pub(crate) fn run(cli: &Cli) -> Result<Exit, Failure> {
+pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let json = cli.common.json;
-    match &cli.command {
+    let exit = match &cli.command {
+        Command::Dev(dev) => run_dev(&config(cli)?, dev, json),
+        Command::Serve(serve) => run_serve(&config(cli)?, serve, json),
+        Command::Sale(command) => sale::run(&config(cli)?, command, json),
+        Command::Audit { sale } => audit::run(&config(cli)?, sale, json),
         Command::Log(command) => log::run(&config(cli)?, command, json),
+        Command::Load(load) => return Ok(load::run(load, operator_key(&config(cli)?), json)),
         Command::Config(command) => settings::show(&loaded(cli), command, json),
         Command::CheckConfig => settings::check(&loaded(cli), json),
         Command::Keys(Keys::Create { file }) => create_keys(&config(cli)?, file.as_ref()),
         Command::Version => version(json),
         Command::Completion { shell } => completion(*shell),
         Command::MetricsPage => metrics_page(),
-        _ => Err(Failure::usage("command", "not there yet", "")),
+    };
+    exit.map(ExitCode::from)
+}
+
+fn run_dev(config: &Config, dev: &Dev, json: bool) -> Result<Exit, Failure> {
+    let options = Options { own_redis: true, demo: !dev.no_demo, sales: dev.sales.clone(), json };
+    appliance::run(config, &options).map(|()| Exit::Done)
+}
+
+fn run_serve(config: &Config, serve: &Serve, json: bool) -> Result<Exit, Failure> {
+    let asked = |role: &&str| serve.role.iter().any(|asked| asked == role);
+    if let Some(unknown) = serve.role.iter().find(|role| !ROLES.contains(&role.as_str()) && *role != "all") {
+        return Err(Failure::usage(
+            format!("role {unknown:?}"),
+            "there is none of this name",
+            format!("there is {}", ROLES.join(", ")),
+        ));
     }
+    if !serve.role.is_empty() && !serve.role.iter().any(|role| role == "all") && !ROLES.iter().all(|role| asked(&role))
+    {
+        return Err(Failure::usage(
+            "roles",
+            "for now every process has all of them",
+            format!("--role {}, or no --role", ROLES.join(",")),
+        ));
+    }
+    let options = Options { own_redis: false, demo: false, sales: Vec::new(), json };
+    appliance::run(config, &options).map(|()| Exit::Done)
+}
+
+/// The key of the settings, or the first one of the data directory, where there is one.
+fn operator_key(config: &Config) -> Option<String> {
+    let of_file = || KeyFile::new(config.keys()).load().ok()?.operator.into_iter().next().map(|operator| operator.key);
+    config.operator_key.clone().or_else(of_file)
 }
 
 fn loaded(cli: &Cli) -> Loaded {

@@ -5,9 +5,9 @@ mod read;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use domain::table::Mistake;
+use lua::Target;
 use toml::Value;
 
 use crate::data::Layout;
@@ -25,13 +25,6 @@ const MASK: &str = "(set, not shown)";
 pub(crate) enum Mode {
     Dev,
     Production,
-}
-
-/// Where a Redis is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum RedisAt {
-    Unix(PathBuf),
-    Tcp(String, u16),
 }
 
 /// How the log is written.
@@ -53,34 +46,15 @@ pub(crate) struct Config {
     /// Whether somebody said where the admin listener is, so that a running program's own word counts for less.
     pub(crate) admin_listen_given: bool,
     pub(crate) threads: usize,
-    pub(crate) redis: Option<RedisAt>,
+    pub(crate) redis: Option<Target>,
     pub(crate) redis_server: String,
     ledger: PathBuf,
     keys: PathBuf,
     pub(crate) operator_key: Option<String>,
     pub(crate) log: LogSettings,
-    pub(crate) http: HttpSettings,
-}
-
-/// Waits, sizes and trust of the visitors' listener.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct HttpSettings {
-    pub(crate) trusted_proxies: Vec<String>,
-    pub(crate) proxy_protocol: bool,
-    pub(crate) allowed_origins: Vec<String>,
-    pub(crate) visitors_per_minute: u32,
-    pub(crate) connections: usize,
-    pub(crate) connections_per_address: usize,
-    pub(crate) in_flight: usize,
-    pub(crate) head_bytes: usize,
-    pub(crate) body_bytes: usize,
-    pub(crate) first_byte: Duration,
-    pub(crate) head: Duration,
-    pub(crate) body: Duration,
-    pub(crate) idle: Duration,
-    pub(crate) write: Duration,
-    pub(crate) confirm_patience: Duration,
-    pub(crate) drain: Duration,
+    pub(crate) http: ingress::Settings,
+    /// Certificate chain and key of the encrypted listener.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// A value as it is shown: key, value as TOML, where it comes from.
@@ -185,16 +159,6 @@ impl Config {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
-        }
-    }
-}
-
-impl RedisAt {
-    /// As it is written in settings and banner.
-    pub(crate) fn text(&self) -> String {
-        match self {
-            Self::Unix(path) => format!("unix:{}", path.display()),
-            Self::Tcp(host, port) => format!("{host}:{port}"),
         }
     }
 }

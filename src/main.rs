@@ -1,19 +1,29 @@
 //! The program: command line, configuration, and the one place that builds everything.
 
 mod admin;
+mod appliance;
+mod audit;
+mod banner;
 mod cli;
 mod commands;
 mod config;
 mod data;
+mod demo;
 mod failure;
+mod feed;
 mod files;
+mod keeper;
 mod keys;
 mod logging;
 mod observe;
 mod out;
+mod parts;
+mod production;
 mod redis;
 mod running;
+mod signals;
 mod stores;
+mod threads;
 
 use std::process::ExitCode;
 
@@ -25,7 +35,7 @@ fn main() -> ExitCode {
     logging::end_on_panic();
     let cli = Cli::parse();
     match commands::run(&cli) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         Err(failure) => {
             out::say(format_args!("holdfast: {failure}"));
             failure.exit().into()

@@ -17,7 +17,13 @@ const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Every crate's metrics, under the crate's name.
-const ALL: &[(&str, &[Metric])] = &[];
+const ALL: &[(&str, &[Metric])] = &[
+    ("ingress", ingress::metrics::ALL),
+    ("admission", admission::metrics::ALL),
+    ("booker", booker::metrics::ALL),
+    ("lua", lua::metrics::ALL),
+    ("ledger", ledger::metrics::ALL),
+];
 
 /// Starts recording for the whole process. Call it before anything that keeps handles of metrics is made.
 ///

@@ -4,7 +4,7 @@
 //! any more. Where `setpriv` exists (util-linux) it is told by the kernel when we die; where not, or when that was too late,
 //! the next start finds the one left behind and replaces it ([`left`]).
 
-mod ask;
+pub(crate) mod ask;
 mod left;
 mod plan;
 
@@ -134,6 +134,8 @@ fn spawn(plan: &Plan) -> Result<Child, Failure> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .process_group(0)
+        // Whatever way a start is given up, nothing stays behind.
+        .kill_on_drop(true)
         .spawn()
         .map_err(|error| plan.does_not_start(&error.to_string()))
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use ledger::Ledger;
+use lua::{Redis, Target};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -29,6 +30,11 @@ pub(crate) fn existing_ledger(config: &Config) -> Result<Ledger, Failure> {
         ));
     }
     ledger(config)
+}
+
+/// A handle on Redis for one thread. It connects with its first call.
+pub(crate) fn redis(target: &Target) -> Redis {
+    Redis::new(target.clone(), lua::Settings::default())
 }
 
 /// Runs a command's asynchronous work to its end on this thread.

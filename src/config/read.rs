@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::table::{Mistake, Reader};
+use ingress::Network;
+use lua::Target;
 
 use super::layers::{Layers, Origin};
-use super::{Config, HttpSettings, LogSettings, Mode, RedisAt};
+use super::{Config, LogSettings, Mode};
 
 /// Threads nobody needs more of: one per core of the largest machines.
 const MAX_THREADS: u64 = 1_024;
@@ -38,17 +40,12 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
         let format = reader.choice("format", &["text", "json"]);
         Some(LogSettings { level: level?, json: format? == "json" })
     });
-    let edge = reader.table("edge", |reader| {
-        let proxies = reader.list::<String>("trusted_proxies", MAX_NAMES);
-        let protocol = reader.flag("proxy_protocol");
-        let origins = reader.list::<String>("allowed_origins", MAX_NAMES);
-        let visitors = reader.number_u32("visitors_per_minute", 0..=u32::MAX);
-        Some((proxies?, protocol?, origins?, visitors?))
-    });
+    let edge = reader.table("edge", edge);
     let http = reader.table("http", http);
     reader.finish();
 
-    let (trusted_proxies, proxy_protocol, allowed_origins, visitors_per_minute) = edge?;
+    let (edge, tls) = edge?;
+    let http = http?;
     let admin_listen_given = layers.origins.get("admin_listen") != Some(&Origin::Default);
     Some(Config {
         mode: if mode? == "production" { Mode::Production } else { Mode::Dev },
@@ -63,11 +60,61 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
         keys: PathBuf::from(keys?),
         operator_key: operator_key?,
         log: log?,
-        http: HttpSettings { trusted_proxies, proxy_protocol, allowed_origins, visitors_per_minute, ..http? },
+        http: ingress::Settings {
+            server: http.server,
+            in_flight: http.in_flight,
+            confirm_patience: http.confirm_patience,
+            ..edge
+        },
+        tls,
     })
 }
 
-fn http(reader: &mut Reader<'_>) -> Option<HttpSettings> {
+/// Certificate chain and key.
+type Tls = (PathBuf, PathBuf);
+
+/// What is trusted, in settings whose other values do not count; and the certificate.
+fn edge(reader: &mut Reader<'_>) -> Option<(ingress::Settings, Option<Tls>)> {
+    let trusted_proxies = networks(reader, "trusted_proxies");
+    let proxy_protocol = reader.flag("proxy_protocol");
+    let allowed_origins = reader.list::<String>("allowed_origins", MAX_NAMES);
+    let visitors_per_minute = reader.number_u32("visitors_per_minute", 0..=u32::MAX);
+    let (certificate, key) = (optional(reader, "tls_certificate"), optional(reader, "tls_key"));
+    let tls = match (certificate?, key?) {
+        (Some(certificate), Some(key)) => Some((PathBuf::from(certificate), PathBuf::from(key))),
+        (None, None) => None,
+        (Some(_), None) => return missing(reader, "tls_key", "tls_certificate"),
+        (None, Some(_)) => return missing(reader, "tls_certificate", "tls_key"),
+    };
+    let settings = ingress::Settings {
+        trusted_proxies: trusted_proxies?,
+        proxy_protocol: proxy_protocol?,
+        allowed_origins: allowed_origins?,
+        visitors_per_minute: visitors_per_minute?,
+        ..ingress::Settings::default()
+    };
+    Some((settings, tls))
+}
+
+fn missing<T>(reader: &mut Reader<'_>, key: &str, other: &str) -> Option<T> {
+    reader.wrong(key, "", format!("must be set as well, because {other} is"));
+    None
+}
+
+fn networks(reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<Network>> {
+    let texts = reader.list::<String>(key, MAX_NAMES)?;
+    let mut networks = Vec::new();
+    for (n, text) in texts.iter().enumerate() {
+        match text.parse() {
+            Ok(network) => networks.push(network),
+            Err(error) => reader.wrong(&format!("{key}[{n}]"), format!("{text:?}"), format!("{error}")),
+        }
+    }
+    (networks.len() == texts.len()).then_some(networks)
+}
+
+/// Waits and sizes, in settings whose trust does not count.
+fn http(reader: &mut Reader<'_>) -> Option<ingress::Settings> {
     let count = |reader: &mut Reader<'_>, key, least| {
         reader.number(key, least..=MAX_AT_ONCE).and_then(|number| usize::try_from(number).ok())
     };
@@ -81,10 +128,9 @@ fn http(reader: &mut Reader<'_>) -> Option<HttpSettings> {
     let (first_byte, head, body) = (wait("first_byte"), wait("head"), wait("body"));
     let (idle, write) = (wait("idle"), wait("write"));
     let (confirm_patience, drain) = (wait("confirm_patience"), wait("drain"));
-    Some(HttpSettings {
+    let server = ingress::Limits {
         connections: connections?,
         connections_per_address: connections_per_address?,
-        in_flight: in_flight?,
         head_bytes: usize::try_from(head_bytes?).ok()?,
         body_bytes: usize::try_from(body_bytes?).ok()?,
         first_byte: first_byte?,
@@ -92,9 +138,13 @@ fn http(reader: &mut Reader<'_>) -> Option<HttpSettings> {
         body: body?,
         idle: idle?,
         write: write?,
-        confirm_patience: confirm_patience?,
         drain: drain?,
-        ..HttpSettings::default()
+    };
+    Some(ingress::Settings {
+        server,
+        in_flight: in_flight?,
+        confirm_patience: confirm_patience?,
+        ..ingress::Settings::default()
     })
 }
 
@@ -115,19 +165,11 @@ fn optional(reader: &mut Reader<'_>, key: &'static str) -> Option<Option<String>
     }
 }
 
-fn redis(reader: &mut Reader<'_>) -> Option<Option<RedisAt>> {
+fn redis(reader: &mut Reader<'_>) -> Option<Option<Target>> {
     let Some(text) = optional(reader, "redis")? else { return Some(None) };
-    let at = match text.strip_prefix("unix:") {
-        Some(path) if !path.is_empty() => Some(RedisAt::Unix(PathBuf::from(path))),
-        Some(_) => None,
-        None => text
-            .strip_prefix("redis://")
-            .unwrap_or(&text)
-            .trim_end_matches('/')
-            .rsplit_once(':')
-            .filter(|(host, _)| !host.is_empty() && !host.contains(['/', '@']))
-            .and_then(|(host, port)| Some(RedisAt::Tcp(host.to_owned(), port.parse().ok()?))),
-    };
+    let plain = text.strip_prefix("redis://").unwrap_or(&text).trim_end_matches('/');
+    // A name or password in it would be taken for a part of the host.
+    let at = if plain.contains('@') { None } else { plain.parse().ok() };
     if at.is_none() {
         reader.wrong("redis", format!("{text:?}"), "must be unix:PATH or HOST:PORT");
     }

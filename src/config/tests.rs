@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::layers::variable;
+use std::time::Duration;
+
 use super::*;
 
 fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -23,6 +25,19 @@ fn the_shipped_default_is_complete_and_right() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.redis, None);
     assert!(!config.admin_listen_given);
+}
+
+#[test]
+fn the_shipped_default_is_what_the_edge_has_by_itself() {
+    let config = Loaded::with(&Given::default(), []).config().unwrap();
+    assert_eq!(format!("{:?}", config.http), format!("{:?}", ingress::Settings::default()));
+}
+
+#[test]
+fn a_certificate_needs_its_key() {
+    let set = environment(&[("HOLDFAST_EDGE_TLS_KEY", "key.pem")]);
+    let mistakes = Loaded::with(&Given::default(), set).mistakes();
+    assert_eq!(mistakes, ["edge.tls_certificate: must be set as well, because tls_key is"]);
 }
 
 #[test]
@@ -103,8 +118,9 @@ fn a_secret_is_shown_neither_among_the_values_nor_in_a_mistake() {
 fn lists_and_durations_can_be_given_in_the_environment() {
     let set = environment(&[("HOLDFAST_EDGE_TRUSTED_PROXIES", "10.0.0.0/8, ::1"), ("HOLDFAST_HTTP_IDLE", "5s")]);
     let config = Loaded::with(&Given::default(), set).config().unwrap();
-    assert_eq!(config.http.trusted_proxies, ["10.0.0.0/8", "::1"]);
-    assert_eq!(config.http.idle, Duration::from_secs(5));
+    let networks: Vec<String> = config.http.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(config.http.server.idle, Duration::from_secs(5));
 }
 
 #[test]
@@ -122,8 +138,8 @@ fn redis_is_a_socket_or_a_host_and_port() {
     let at = |text: &str| {
         Loaded::with(&Given::default(), environment(&[("HOLDFAST_REDIS", text)])).config().map(|config| config.redis)
     };
-    assert_eq!(at("unix:/run/redis.sock").unwrap(), Some(RedisAt::Unix(PathBuf::from("/run/redis.sock"))));
-    assert_eq!(at("redis://cache:6379/").unwrap(), Some(RedisAt::Tcp("cache".to_owned(), 6379)));
+    assert_eq!(at("unix:/run/redis.sock").unwrap(), Some(Target::Unix(PathBuf::from("/run/redis.sock"))));
+    assert_eq!(at("redis://cache:6379/").unwrap(), Some(Target::Tcp("cache".to_owned(), 6379)));
     assert!(at("redis://user:pass@cache:6379").is_err());
     assert!(at("cache:99999").is_err());
 }

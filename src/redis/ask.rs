@@ -1,9 +1,13 @@
-//! A few words with a redis-server as a process: is it up, whose is it, end. Everything about data goes through the crate `lua`.
+//! A few words with a redis-server as a process: is it up, whose is it, how is it set, end. Everything about data goes through
+//! the crate `lua`.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
+
+use lua::Target;
 
 /// How long one answer may take; a frozen server gives none.
 const ANSWER_IN: Duration = Duration::from_millis(500);
@@ -12,19 +16,32 @@ const MAX_ANSWER: usize = 16 * 1024;
 
 /// Whether it serves commands (it does not while it reads its files).
 pub(super) fn answers(socket: &Path) -> bool {
-    ask(socket, "PING", 5).is_ok_and(|answer| answer.starts_with("+PONG"))
+    ask(unix(socket), "PING", 5).is_ok_and(|answer| answer.starts_with("+PONG"))
 }
 
 /// Its working directory, as it says.
 pub(super) fn dir(socket: &Path) -> io::Result<String> {
-    let answer = ask(socket, "CONFIG GET dir", 0)?;
-    // *2, then name and value, each after a line with its length.
-    answer.split("\r\n").nth(4).map(str::to_owned).ok_or_else(|| io::Error::other("no answer to CONFIG GET"))
+    value(&ask(unix(socket), "CONFIG GET dir", 0)?)
+}
+
+/// A setting, as it says.
+pub(crate) fn setting(target: &Target, name: &str) -> io::Result<String> {
+    let command = format!("CONFIG GET {name}");
+    value(&match target {
+        Target::Unix(path) => ask(unix(path), &command, 0),
+        Target::Tcp(host, port) => ask(tcp(host, *port), &command, 0),
+    }?)
+}
+
+/// The value in an answer of CONFIG GET: `*2`, then name and value, each after a line with its length.
+fn value(answer: &str) -> io::Result<String> {
+    let refused = || io::Error::other(format!("answered {:?}", answer.lines().next().unwrap_or_default()));
+    answer.split("\r\n").nth(4).map(str::to_owned).ok_or_else(refused)
 }
 
 /// Its process id, as it says.
 pub(super) fn process_id(socket: &Path) -> io::Result<u32> {
-    let answer = ask(socket, "INFO server", 0)?;
+    let answer = ask(unix(socket), "INFO server", 0)?;
     let pid = answer.lines().find_map(|line| line.strip_prefix("process_id:"));
     pid.and_then(|pid| pid.trim().parse().ok()).ok_or_else(|| io::Error::other("no process_id in INFO"))
 }
@@ -32,14 +49,27 @@ pub(super) fn process_id(socket: &Path) -> io::Result<u32> {
 /// Asks it to end; it writes out its append-only file first.
 pub(super) fn shut_down(socket: &Path) {
     // It answers only when it refuses, and then the caller's next means is a signal.
-    let _ = ask(socket, "SHUTDOWN", 1);
+    let _ = ask(unix(socket), "SHUTDOWN", 1);
+}
+
+fn unix(socket: &Path) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(ANSWER_IN))?;
+    stream.set_write_timeout(Some(ANSWER_IN))?;
+    Ok(stream)
+}
+
+fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let address = (host, port).to_socket_addrs()?.next().ok_or_else(|| io::Error::other("no such host"))?;
+    let stream = TcpStream::connect_timeout(&address, ANSWER_IN)?;
+    stream.set_read_timeout(Some(ANSWER_IN))?;
+    stream.set_write_timeout(Some(ANSWER_IN))?;
+    Ok(stream)
 }
 
 /// One inline command and what comes back until `enough` bytes (0: the connection is told to close after the answer).
-fn ask(socket: &Path, command: &str, enough: usize) -> io::Result<String> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(ANSWER_IN))?;
-    stream.set_write_timeout(Some(ANSWER_IN))?;
+fn ask<S: Read + Write>(stream: io::Result<S>, command: &str, enough: usize) -> io::Result<String> {
+    let mut stream = stream?;
     let quit = if enough == 0 { "QUIT\r\n" } else { "" };
     stream.write_all(format!("{command}\r\n{quit}").as_bytes())?;
     let mut answer = Vec::new();

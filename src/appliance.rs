@@ -1,0 +1,340 @@
+//! Everything of one process, put together: stores, owners, HTTP, and the order in which they start and end.
+//!
+//! Threads: this one (supervisor, operators' listener, what is only shown), one for the owners of lanes and lines, one per core
+//! for visitors, and those of the ledger.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admission::{Sales, clock};
+use domain::SaleDoc;
+use domain::sale::Phase;
+use ingress::{App, Tls};
+use ledger::Ledger;
+use lua::Target;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::banner::Banner;
+use crate::config::Config;
+use crate::data::DataDir;
+use crate::failure::Failure;
+use crate::keeper::{Ground, Keeper};
+use crate::keys::{KeyFile, Keys};
+use crate::parts::{self, Watched};
+use crate::redis::{Plan, Server};
+use crate::running::Running;
+use crate::signals::{Signals, Told};
+use crate::threads::Worker;
+use crate::{demo, logging, observe, production, stores};
+
+/// How long sales may take to be in service after a start, before the program serves without them and says so.
+const SERVICE_IN: Duration = Duration::from_secs(20);
+/// Between two looks whether they are.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// What owners get to finish what is under way when the program stops.
+const OWNERS_END_IN: Duration = Duration::from_secs(5);
+/// What is added to the drain of HTTP before its threads are given up.
+const DRAIN_SLACK: Duration = Duration::from_secs(2);
+
+/// What differs between `dev` and `serve`.
+pub(crate) struct Options {
+    /// Run an own redis-server.
+    pub(crate) own_redis: bool,
+    /// Put the shipped sales on sale.
+    pub(crate) demo: bool,
+    /// Documents to apply and open at start.
+    pub(crate) sales: Vec<PathBuf>,
+    /// Print the banner as JSON.
+    pub(crate) json: bool,
+}
+
+/// Runs until told to end.
+pub(crate) fn run(config: &Config, options: &Options) -> Result<(), Failure> {
+    logging::start(&config.log)?;
+    let recorder = observe::start()?;
+    stores::block_on(serve(config, options, recorder))
+}
+
+/// What has to be right before anything is started, so that a mistake leaves nothing behind.
+struct Base<'a> {
+    config: &'a Config,
+    options: &'a Options,
+    data: DataDir,
+    documents: Vec<SaleDoc>,
+    key_file: KeyFile,
+    keys: Keys,
+    public: TcpListener,
+    admin: TcpListener,
+    tls: Option<Arc<Tls>>,
+}
+
+async fn serve(config: &Config, options: &Options, recorder: PrometheusHandle) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    let base = Base::prepare(config, options)?;
+    let (stop_redis, redis_stopped) = watch::channel(false);
+    let started = tokio::select! {
+        started = redis(&base, redis_stopped) => started?,
+        () = told_to_end(&mut signals) => return Ok(()),
+    };
+    let result = run_on(&base, &started.target, recorder, &mut signals).await;
+    // Last, whatever happened before: owners settle into it until they end.
+    let _ = stop_redis.send(true);
+    if let Some(watching) = started.watching {
+        let _ = watching.await;
+    }
+    result
+}
+
+impl<'a> Base<'a> {
+    fn prepare(config: &'a Config, options: &'a Options) -> Result<Self, Failure> {
+        let documents = options.sales.iter().map(|file| demo::document_of(file)).collect::<Result<Vec<_>, _>>()?;
+        let data = DataDir::open(&config.data)?;
+        let key_file = KeyFile::new(config.keys());
+        // New keys beside an old ledger would cut everybody off: then the file has to come back.
+        let fresh = !key_file.exists() && !config.ledger().exists();
+        let keys = if fresh { key_file.create("operator")? } else { key_file.load()? };
+        production::check_keys(config, &keys)?;
+        let (public, admin) = (bind(config.listen, "--listen")?, bind(config.admin_listen, "--admin-listen")?);
+        let tls = parts::tls(config)?;
+        Ok(Self { config, options, data, documents, key_file, keys, public, admin, tls })
+    }
+}
+
+fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another program listens there".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::new(
+            format!("address {address}"),
+            why,
+            format!("stop that one, or choose another with {flag} (port 0 takes a free one)"),
+        )
+    })
+}
+
+fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener.local_addr().map_err(|error| Failure::new("listener", error, ""))
+}
+
+async fn told_to_end(signals: &mut Signals) {
+    while signals.next().await != Told::End {}
+}
+
+/// A Redis that answers, and the task that keeps it running when it is ours.
+struct Started {
+    target: Target,
+    watching: Option<JoinHandle<()>>,
+}
+
+async fn redis(base: &Base<'_>, stop: watch::Receiver<bool>) -> Result<Started, Failure> {
+    let Base { config, options, .. } = base;
+    if options.own_redis {
+        let plan = Plan::new(base.data.layout(), &config.redis_server)?;
+        let target = Target::Unix(plan.socket.clone());
+        let server = Server::start(plan).await?;
+        return Ok(Started { target, watching: Some(tokio::spawn(server.watch_over(stop))) });
+    }
+    let target = config.redis.clone().ok_or_else(|| {
+        Failure::usage(
+            "redis",
+            "serve needs to know where it is",
+            "set redis = \"unix:PATH\" or \"HOST:PORT\" (HOLDFAST_REDIS), or run holdfast dev",
+        )
+    })?;
+    production::check_redis(config, &target)?;
+    Ok(Started { target, watching: None })
+}
+
+/// Everything that runs on a Redis, from its start to its end.
+async fn run_on(
+    base: &Base<'_>,
+    target: &Target,
+    recorder: PrometheusHandle,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let mut serving = tokio::select! {
+        serving = Serving::start(base, target, recorder) => serving?,
+        () = told_to_end(signals) => return Ok(()),
+    };
+    let told = tokio::select! {
+        result = serving.until_ready(base, target) => result.map(Some)?,
+        () = told_to_end(signals) => None,
+    };
+    if let Some(_written) = &told {
+        loop {
+            match signals.next().await {
+                Told::End => break,
+                Told::Reload => serving.reload(base),
+            }
+        }
+    }
+    serving.end(base.config, signals).await;
+    Ok(())
+}
+
+/// Running owners and listeners.
+struct Serving {
+    app: App,
+    sales: Sales,
+    stop_http: watch::Sender<bool>,
+    http: Vec<(Worker, JoinHandle<std::io::Result<()>>)>,
+    admin: JoinHandle<std::io::Result<()>>,
+    stop_owners: watch::Sender<bool>,
+    keeping: JoinHandle<()>,
+    owners: Worker,
+    ledger: Ledger,
+}
+
+impl Serving {
+    async fn start(base: &Base<'_>, target: &Target, recorder: PrometheusHandle) -> Result<Self, Failure> {
+        let ledger = stores::ledger(base.config)?;
+        let owner = format!("{}@{}", std::process::id(), address_of(&base.admin)?);
+        let sales = Sales::start(ledger.clone(), owner.clone(), clock::system())
+            .await
+            .map_err(|error| Failure::new("sales", error, ""))?;
+        let owners = Worker::start("owners")?;
+        let (stop_owners, owners_stopped) = watch::channel(false);
+        let shown = stores::redis(target);
+        let watched = Watched::start(&shown, &ledger, &sales);
+        let app =
+            App::new(parts::parts(base.config, &base.keys, &watched, target, recorder.clone(), base.tls.clone())?);
+        tokio::spawn(observe::keep_up(recorder));
+
+        let ground = Ground {
+            owners: owners.handle().clone(),
+            redis: stores::redis(target),
+            shown,
+            ledger: ledger.clone(),
+            clock: clock::system(),
+            owner,
+            stop: owners_stopped.clone(),
+        };
+        let keeper = Keeper::new(ground, sales.clone(), base.key_file.clone(), app.clone());
+        let keeping = tokio::spawn(keeper.run());
+        tokio::spawn(sales.clone().poll(watch::channel(0).1, owners_stopped));
+
+        let (stop_http, http_stopped) = watch::channel(false);
+        let mut http = Vec::new();
+        for number in 0..base.config.ingress_threads() {
+            let worker = Worker::start(&format!("http-{number}"))?;
+            let listener = base.public.try_clone().map_err(|error| Failure::new("listener", error, ""))?;
+            let task = worker.handle().spawn(ingress::serve_public(listener, app.clone(), http_stopped.clone()));
+            http.push((worker, task));
+        }
+        let listener = base.admin.try_clone().map_err(|error| Failure::new("listener", error, ""))?;
+        let admin = tokio::spawn(ingress::serve_admin(listener, app.clone(), http_stopped));
+        Ok(Self { app, sales, stop_http, http, admin, stop_owners, keeping, owners, ledger })
+    }
+
+    /// Puts the sales of the start on sale, waits until everything is in service, and tells.
+    async fn until_ready(&mut self, base: &Base<'_>, target: &Target) -> Result<crate::running::Written, Failure> {
+        let Base { config, options, .. } = base;
+        if options.demo {
+            demo::add(&self.sales).await?;
+        }
+        for doc in &base.documents {
+            demo::put_on_sale(&self.sales, doc.clone()).await?;
+        }
+        if tokio::time::timeout(SERVICE_IN, self.in_service()).await.is_err() {
+            tracing::warn!("not all sales are in service yet; see /readyz?verbose of the operators' listener");
+        }
+        let (public, admin) = (address_of(&base.public)?, address_of(&base.admin)?);
+        let redis = target.to_string();
+        let running = Running { process: std::process::id(), public, admin, redis: redis.clone() };
+        let layout = base.data.layout();
+        let written =
+            running.write(layout).map_err(|error| Failure::new("data directory", error, "make it writable"))?;
+        let ledger = config.ledger();
+        let banner = Banner {
+            public,
+            admin,
+            operator_key: base.keys.operator.first().map_or("", |operator| operator.key.as_str()),
+            data: layout.root(),
+            redis: &redis,
+            ledger: &ledger,
+            sales: self.sales.list().keys().map(ToString::to_string).collect(),
+            demo: options.demo,
+        };
+        banner.show(options.json)?;
+        Ok(written)
+    }
+
+    async fn in_service(&self) {
+        while !self.all_in_service() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn all_in_service(&self) -> bool {
+        let served = self.app.sales();
+        let now = (clock::system())();
+        self.sales.list().values().all(|fold| {
+            fold.phase(now) == Phase::Closed
+                || served.get(fold.doc.id.as_str()).is_some_and(|sale| {
+                    sale.fold.seq >= fold.seq
+                        && sale.lanes.iter().all(|lane| lane.status().loaded)
+                        && sale.line.as_ref().is_none_or(|line| line.status().loaded)
+                })
+        })
+    }
+
+    /// SIGHUP: keys and certificates as they are on disk now; those before stay when something is wrong with them.
+    fn reload(&self, base: &Base<'_>) {
+        let keys = base.key_file.load().and_then(|keys| {
+            production::check_keys(base.config, &keys)?;
+            self.app.set_keyring(parts::keyring(&keys)?);
+            self.app.set_operators(parts::operators(&keys));
+            Ok(())
+        });
+        match keys {
+            Ok(()) => tracing::info!("keys are read again"),
+            Err(failure) => tracing::error!("the keys stay as they were: {failure}"),
+        }
+        if let Some(tls) = &base.tls {
+            match tls.reload() {
+                Ok(()) => tracing::info!("certificates are read again"),
+                Err(error) => tracing::error!("the certificates stay as they were: {error}"),
+            }
+        }
+    }
+
+    /// First nobody new, then nothing under way, then the owners. Everything here has a bound; a second signal skips the waiting.
+    async fn end(self, config: &Config, signals: &mut Signals) {
+        tracing::info!("ending: finishing what is under way");
+        self.app.drain();
+        let _ = self.stop_http.send(true);
+        let (mut workers, mut tasks) = (Vec::new(), vec![self.admin]);
+        for (worker, task) in self.http {
+            workers.push(worker);
+            tasks.push(task);
+        }
+        let drained = async {
+            for task in tasks {
+                let _ = task.await;
+            }
+        };
+        tokio::select! {
+            ended = tokio::time::timeout(config.http.server.drain + DRAIN_SLACK, drained) => if ended.is_err() {
+                tracing::warn!("visitors' threads do not end in time; going on without them");
+            },
+            () = told_to_end(signals) => {}
+        }
+        let _ = self.stop_owners.send(true);
+        tokio::select! {
+            _ = tokio::time::timeout(OWNERS_END_IN, self.keeping) => {}
+            () = told_to_end(signals) => {}
+        }
+        for worker in workers {
+            worker.end(DRAIN_SLACK);
+        }
+        self.owners.end(DRAIN_SLACK);
+        // The last handle closes the ledger's file.
+        drop((self.app, self.sales, self.ledger));
+    }
+}

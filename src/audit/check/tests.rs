@@ -1,0 +1,147 @@
+#![allow(clippy::unwrap_used)]
+
+use domain::{Fingerprint, HoldId, LaneEvent, Lines, Millis, RefuseReason};
+use lua::lane::{ItemStock, LaneStock, Record};
+
+use super::super::truth::{LineTruth, SaleTruth};
+use super::super::{Lane, LaneSeen};
+use super::*;
+
+const VISITOR: VisitorHash = VisitorHash([7; 16]);
+
+fn sale() -> SaleId {
+    "demo".parse().unwrap()
+}
+
+fn item() -> ItemId {
+    "seat".parse().unwrap()
+}
+
+fn id(key: &str) -> HoldId {
+    HoldId::derive(&sale(), 0, &VISITOR, key)
+}
+
+fn booked(key: &str, units: u32) -> LaneEvent {
+    let lines: Lines = [(item(), units)].into_iter().collect();
+    LaneEvent::Booked { id: id(key), visitor: VISITOR, fp: Fingerprint::of(&lines), lines, pass: None, at: Millis(1) }
+}
+
+fn stock(from: &str, units: u64) -> LaneEvent {
+    LaneEvent::Stock { from: from.to_owned(), lines: [(item(), units)].into(), at: Millis(1) }
+}
+
+fn refused(key: &str) -> LaneEvent {
+    LaneEvent::Refused { id: id(key), visitor: VISITOR, why: RefuseReason::Gone, at: Millis(1) }
+}
+
+/// A sale of 10 seats in one lane with these events, and Redis settled at their end with these units.
+fn evidence(events: Vec<LaneEvent>, free: i64, live: i64) -> Evidence {
+    let mut truth = LaneTruth::new(sale(), 0);
+    for event in events {
+        truth.head += 1;
+        truth.apply(truth.head, event);
+    }
+    let stock = LaneStock { now: Millis(1), settled: truth.head, items: vec![(item(), ItemStock { free, live })] };
+    let seen = LaneSeen { stock, stuck: Vec::new(), under_way: 0, records: Vec::new() };
+    let acts = [(1, [(item(), 10)].into())].into();
+    let sale = SaleTruth { lanes: 1, room: false, acts, limit: Some(4), events: 1, odd: Vec::new() };
+    Evidence { sale, line: LineTruth::default(), lanes: vec![Lane { truth, seen: Ok(seen) }] }
+}
+
+fn failed(evidence: &Evidence) -> Vec<&'static str> {
+    judge(&sale(), evidence, true).checks.iter().filter(|check| !check.passed).map(|check| check.invariant).collect()
+}
+
+#[test]
+fn a_sound_sale_passes_and_shows_its_figures() {
+    let events = vec![
+        stock("sale/demo:1", 10),
+        booked("a", 2),
+        refused("b"),
+        booked("c", 1),
+        LaneEvent::Cancelled { id: id("c"), at: Millis(1) },
+    ];
+    let report = judge(&sale(), &evidence(events, 7, 1), true);
+    assert!(report.passed, "{}", report.text());
+    let text = report.text();
+    assert!(text.contains("I1 holds  no unit is sold twice: seat (allocated 10, given 10, left 8, sold 2)"), "{text}");
+    assert!(text.contains("booked 2, refused 1, cancelled 1"), "{text}");
+}
+
+#[test]
+fn i1_fails_when_more_is_booked_than_allocated_or_allocated_than_given() {
+    assert_eq!(failed(&evidence(vec![stock("sale/demo:1", 3), booked("a", 4)], -1, 0)), ["I1"]);
+    assert_eq!(failed(&evidence(vec![stock("sale/demo:1", 11)], 11, 0)), ["I1"]);
+    assert_eq!(failed(&evidence(vec![stock("sale/demo:1", 5), stock("sale/demo:1", 5)], 10, 0)), ["I1"]);
+    assert_eq!(failed(&evidence(vec![stock("elsewhere:1", 5)], 5, 0)), ["I1"]);
+}
+
+#[test]
+fn i2_fails_when_redis_shows_other_units_than_the_ledger_leaves() {
+    assert_eq!(failed(&evidence(vec![stock("sale/demo:1", 10), booked("a", 2)], 9, 0)), ["I2"]);
+    assert_eq!(failed(&evidence(vec![stock("sale/demo:1", 10)], 11, -1)), ["I2"]);
+}
+
+#[test]
+fn i3_fails_when_redis_is_ahead_of_the_ledger_or_says_something_else() {
+    let mut ahead = evidence(vec![stock("sale/demo:1", 10)], 10, 0);
+    ahead.lanes[0].seen.as_mut().unwrap().stock.settled = 9;
+    assert_eq!(failed(&ahead), ["I3"]);
+
+    let mut other = evidence(vec![stock("sale/demo:1", 10), refused("a")], 10, 0);
+    let record = Record {
+        state: HoldState::Sold,
+        visitor: VISITOR,
+        deadline: Millis(0),
+        fp: Fingerprint([0; 8]),
+        pass: None,
+        lines: Lines::none(),
+        seq: 2,
+        at: Millis(1),
+        why: None,
+    };
+    other.lanes[0].seen.as_mut().unwrap().records.push((id("a"), record));
+    assert_eq!(failed(&other), ["I3"]);
+
+    let mut gap = evidence(vec![stock("sale/demo:1", 10)], 10, 0);
+    gap.lanes[0].truth.odd.push("lane/demo/0: event 3 follows event 1".to_owned());
+    assert_eq!(failed(&gap), ["I3"]);
+}
+
+#[test]
+fn i4_fails_for_a_second_outcome_a_second_booking_of_a_pass_and_too_many_units() {
+    assert_eq!(failed(&evidence(vec![stock("sale/demo:1", 10), refused("a"), booked("a", 1)], 9, 0)), ["I4"]);
+    assert_eq!(
+        failed(&evidence(vec![stock("sale/demo:1", 10), LaneEvent::Cancelled { id: id("a"), at: Millis(1) }], 10, 0)),
+        ["I4"]
+    );
+    assert_eq!(failed(&evidence(vec![stock("sale/demo:1", 10), booked("a", 3), booked("b", 2)], 5, 0)), ["I4"]);
+    let pass = |key| match booked(key, 1) {
+        LaneEvent::Booked { id, visitor, lines, fp, at, .. } => {
+            LaneEvent::Booked { id, visitor, lines, fp, pass: Some(5), at }
+        }
+        other => other,
+    };
+    let mut twice = evidence(vec![stock("sale/demo:1", 10), pass("a"), pass("b")], 8, 0);
+    twice.line.granted.insert(5);
+    assert_eq!(failed(&twice), ["I4"]);
+    assert_eq!(failed(&evidence(vec![stock("sale/demo:1", 10), pass("a")], 9, 0)), ["I4"]);
+}
+
+#[test]
+fn i5_fails_for_a_confirm_that_nobody_decides_while_a_program_runs() {
+    let mut stuck = evidence(vec![stock("sale/demo:1", 10)], 9, 1);
+    stuck.lanes[0].seen.as_mut().unwrap().stuck.push(id("a"));
+    assert_eq!(failed(&stuck), ["I5"]);
+    assert!(judge(&sale(), &stuck, false).passed);
+}
+
+#[test]
+fn without_redis_the_ledger_is_judged_and_the_rest_is_named() {
+    let mut blind = evidence(vec![stock("sale/demo:1", 3), booked("a", 4)], 0, 0);
+    blind.lanes[0].seen = Err("Redis was not reachable".to_owned());
+    assert_eq!(failed(&blind), ["I1"]);
+    let report = judge(&sale(), &blind, false);
+    assert_eq!(report.left_out.len(), 1, "{:?}", report.left_out);
+    assert!(report.left_out[0].contains("Redis was not reachable") && report.left_out[0].contains("I2"));
+}

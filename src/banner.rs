@@ -1,0 +1,79 @@
+//! What `dev` and `serve` say when they serve: for people on stderr, or as one line of JSON on stdout.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::out;
+
+/// What is told.
+pub(crate) struct Banner<'a> {
+    pub(crate) public: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) operator_key: &'a str,
+    pub(crate) data: &'a Path,
+    pub(crate) redis: &'a str,
+    pub(crate) ledger: &'a Path,
+    pub(crate) sales: Vec<String>,
+    /// Whether the shipped demo sales are among them.
+    pub(crate) demo: bool,
+}
+
+impl Banner<'_> {
+    /// Says it. With `as_json` the line is part of the contract (`docs/API.md`).
+    pub(crate) fn show(&self, as_json: bool) -> Result<(), Failure> {
+        if as_json {
+            return out::line(json!({
+                "ready": true,
+                "public": format!("http://{}", self.public),
+                "admin": format!("http://{}", self.admin),
+                "operator_key": self.operator_key,
+                "data": self.data,
+                "redis": self.redis,
+                "ledger": format!("sqlite:{}", self.ledger.display()),
+                "sales": self.sales,
+            }));
+        }
+        out::say(self.text());
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        let (public, admin) = (self.public, self.admin);
+        let mut text = format!(
+            "\nholdfast {} is serving\n\n\
+             \x20 visitors    http://{public}/v1/sales\n\
+             \x20 API         http://{public}/openapi.json\n\
+             \x20 operators   http://{admin}/admin/v1  (key in {})\n\
+             \x20 metrics     http://{admin}/metrics\n\
+             \x20 data        {}  (ledger.db is the truth, the rest can be rebuilt)\n\
+             \x20 sales       {}\n",
+            env!("CARGO_PKG_VERSION"),
+            self.data.join("keys.toml").display(),
+            self.data.display(),
+            if self.sales.is_empty() { "none: holdfast sale apply FILE".to_owned() } else { self.sales.join(", ") },
+        );
+        if self.demo {
+            text.push_str("\nBook a ticket: join the line, get a pass when called, hold, confirm. Paste this:\n\n");
+            text.push_str(&journey(public));
+        }
+        text.push_str("\nCtrl-C ends it; started again on the same directory it goes on from where it was.\n");
+        text
+    }
+}
+
+/// Shell commands that book one unit of the demo sale. A test runs them.
+fn journey(public: SocketAddr) -> String {
+    format!(
+        r#"H=http://{public}; J=$(mktemp)
+curl -sS -b $J -c $J -X POST $H/v1/sales/demo/tickets; echo
+until curl -sSf -b $J -c $J -X POST $H/v1/sales/demo/passes; do sleep 0.2; done; echo
+HOLD=$(curl -sS -b $J -X POST $H/v1/sales/demo/holds -H "Idempotency-Key: $RANDOM-$RANDOM" -H 'Content-Type: application/json' \
+  -d '{{"lines": [{{"item": "standing", "quantity": 1}}]}}' | sed 's/.*"hold_id": *"\([^"]*\)".*/\1/')
+curl -sS -b $J -X POST $H/v1/holds/$HOLD/confirm -H "Idempotency-Key: $HOLD" -H 'Content-Type: application/json' -d '{{}}'; echo
+rm -f $J
+"#
+    )
+}

@@ -1,0 +1,111 @@
+//! `load`: the load harness with the program's flags.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use domain::time::parse_duration_ms;
+use loadtest::Journey;
+
+/// Flags of a run; the defaults are those of the harness.
+#[derive(Debug, Args)]
+pub(crate) struct Load {
+    /// What every visitor does: book, journey, join, poll or hold
+    #[arg(default_value = "book")]
+    scenario: Journey,
+    /// Where visitors are served
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    target: String,
+    /// Where operators are served: checks the run against ledger and stock as well
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
+    /// Key for --admin [default: the first operator key of the data directory]
+    #[arg(long, value_name = "KEY")]
+    operator_key: Option<String>,
+    /// The sale [default: express for book and hold, demo otherwise]
+    #[arg(long)]
+    sale: Option<String>,
+    /// The item to hold; the sale's first one when absent
+    #[arg(long)]
+    item: Option<String>,
+    /// Units there are, where --admin does not say
+    #[arg(long)]
+    units: Option<u64>,
+    /// Units of every hold
+    #[arg(long, default_value_t = 1)]
+    quantity: u32,
+    /// Visitors at once
+    #[arg(long, default_value_t = 64)]
+    visitors: u32,
+    /// Connections that visitors share
+    #[arg(long)]
+    connections: Option<u32>,
+    /// Journeys started per second, whether or not earlier ones have ended
+    #[arg(long)]
+    rate: Option<f64>,
+    /// How long journeys are started, such as 10s
+    #[arg(long, value_parser = duration, default_value = "10s")]
+    duration: Duration,
+    /// End after so many journeys
+    #[arg(long)]
+    count: Option<u64>,
+    /// Time before the measurement
+    #[arg(long, value_parser = duration, default_value = "0s")]
+    warm_up: Duration,
+    /// Threads of the harness
+    #[arg(long, default_value_t = 1)]
+    threads: u16,
+    /// Journeys of one visitor before a new one takes over
+    #[arg(long, default_value_t = 16)]
+    per_visitor: u32,
+    /// Threshold: confirmed bookings per second, at least
+    #[arg(long)]
+    min_bookings: Option<f64>,
+    /// Threshold: 99th percentile of confirms in milliseconds, at most
+    #[arg(long)]
+    max_p99_ms: Option<f64>,
+    /// Seed of arrivals and waiting times
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0s" {
+        return Ok(Duration::ZERO);
+    }
+    parse_duration_ms(text)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "must be a duration such as 500ms, 10s or 5m".to_owned())
+}
+
+/// Runs the harness; its exit codes are 0 done, 1 failed, 3 threshold missed, 4 the oracle found something.
+pub(super) fn run(load: &Load, operator_key: Option<String>, json: bool) -> ExitCode {
+    let sale = load.sale.clone().unwrap_or_else(|| match load.scenario {
+        Journey::Book | Journey::Hold => "express".to_owned(),
+        Journey::Line | Journey::Join | Journey::Poll => "demo".to_owned(),
+    });
+    let args = loadtest::Args {
+        target: load.target.clone(),
+        admin: load.admin.clone(),
+        operator_key: load.operator_key.clone().or(operator_key),
+        units: load.units,
+        sale,
+        item: load.item.clone(),
+        quantity: load.quantity,
+        journey: load.scenario,
+        visitors: load.visitors,
+        connections: load.connections,
+        rate: load.rate,
+        duration: load.duration,
+        count: load.count,
+        warm_up: load.warm_up,
+        threads: load.threads,
+        per_visitor: load.per_visitor,
+        min_bookings_per_s: load.min_bookings,
+        max_p99_confirm_ms: load.max_p99_ms,
+        seed: load.seed,
+        json,
+        ..loadtest::Args::default()
+    };
+    ExitCode::from(loadtest::run(&args))
+}

@@ -1,0 +1,126 @@
+//! `sale ...`: operating the sales of a running program through `/admin/v1`.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use domain::SaleDoc;
+use serde_json::{Value, json};
+
+use crate::admin::Admin;
+use crate::cli::Sale;
+use crate::config::Config;
+use crate::demo;
+use crate::failure::{Exit, Failure};
+use crate::out::{self, Out};
+
+/// Bytes of a document read from stdin.
+const MAX_STDIN: u64 = domain::limits::HTTP_ADMIN_BODY_BYTES as u64;
+/// How long a sale may take from the act to being served.
+const SERVED_IN: Duration = Duration::from_secs(10);
+/// Between two looks whether it is.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Runs the command.
+pub(super) fn run(config: &Config, command: &Sale, as_json: bool) -> Result<Exit, Failure> {
+    match command {
+        Sale::Apply { file } => apply(config, file, as_json),
+        Sale::List => list(&Admin::new(config)?, as_json),
+        Sale::Show { sale } => show(&Admin::new(config)?, sale),
+        Sale::Open { sale, why } => act(&Admin::new(config)?, sale, "open", why, as_json),
+        Sale::Close { sale, why } => act(&Admin::new(config)?, sale, "close", why, as_json),
+    }
+}
+
+fn document(file: &Path) -> Result<SaleDoc, Failure> {
+    if file != Path::new("-") {
+        return demo::document_of(file);
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .take(MAX_STDIN)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::new("sale document on stdin", error, ""))?;
+    demo::document("on stdin", &text)
+}
+
+/// Mistakes of the document itself are told without asking anybody.
+fn apply(config: &Config, file: &Path, as_json: bool) -> Result<Exit, Failure> {
+    let doc = document(file)?;
+    let admin = Admin::new(config)?;
+    let what = format!("sale {}", doc.id);
+    let answer = admin.call("PUT", &path(doc.id.as_str()), &[], &doc.to_json())?.done(&what)?;
+    let created = answer.status == 201;
+    wait_until_served(&admin, doc.id.as_str())?;
+    told(as_json, &answer.body, format_args!("{what}: {}", if created { "created" } else { "applied" }))
+}
+
+fn act(admin: &Admin, sale: &str, act: &str, why: &str, as_json: bool) -> Result<Exit, Failure> {
+    let what = format!("sale {sale}");
+    let body = if why.is_empty() { json!({}) } else { json!({ "reason": why }) };
+    let answer = admin.call("POST", &format!("{}/{act}", path(sale)), &[], &body.to_string())?.done(&what)?;
+    wait_until_served(admin, sale)?;
+    told(as_json, &answer.body, format_args!("{what}: {act}{}", if act == "open" { "ed" } else { "d" }))
+}
+
+fn told(as_json: bool, body: &str, text: std::fmt::Arguments<'_>) -> Result<Exit, Failure> {
+    if as_json {
+        out::line(body.trim_end())?
+    } else {
+        out::line(text)?
+    }
+    Ok(Exit::Done)
+}
+
+fn list(admin: &Admin, as_json: bool) -> Result<Exit, Failure> {
+    let answer = admin.call("GET", "/admin/v1/sales", &[], "")?.done("sales")?;
+    if as_json {
+        out::line(answer.body.trim_end())?;
+        return Ok(Exit::Done);
+    }
+    let body = answer.json("sales")?;
+    let mut out = Out::new();
+    for sale in body.get("sales").and_then(Value::as_array).into_iter().flatten() {
+        let text = |key: &str| sale.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if !out.line(format_args!("{}\t{}\t{}", text("id"), text("state"), text("title")))? {
+            break;
+        }
+    }
+    out.done()?;
+    Ok(Exit::Done)
+}
+
+fn show(admin: &Admin, sale: &str) -> Result<Exit, Failure> {
+    let what = format!("sale {sale}");
+    let body = admin.call("GET", &path(sale), &[], "")?.done(&what)?.json(&what)?;
+    out::line(serde_json::to_string_pretty(&body).unwrap_or_default())?;
+    Ok(Exit::Done)
+}
+
+/// The act is recorded when it is answered; its lanes and its line take a moment to start. A script that goes on with a request
+/// should not have to know.
+fn wait_until_served(admin: &Admin, sale: &str) -> Result<(), Failure> {
+    let deadline = Instant::now() + SERVED_IN;
+    while Instant::now() < deadline {
+        let what = format!("sale {sale}");
+        let answer = admin.call("GET", &path(sale), &[], "")?;
+        if answer.status == 200 && is_served(&answer.json(&what)?) {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    out::say(format_args!(
+        "holdfast: sale {sale}: recorded, but not served yet; see /readyz?verbose of the operators' listener"
+    ));
+    Ok(())
+}
+
+fn is_served(sale: &Value) -> bool {
+    let loaded = |part: &Value| part.get("loaded").and_then(Value::as_bool) != Some(false);
+    let lanes = sale.get("lanes").and_then(Value::as_array);
+    lanes.is_none_or(|lanes| lanes.iter().all(loaded)) && sale.get("line").is_none_or(loaded)
+}
+
+fn path(sale: &str) -> String {
+    format!("/admin/v1/sales/{sale}")
+}

@@ -1,0 +1,184 @@
+//! Keeps a running set of owners for every sale there is: lanes, line, what is shown of it, and the map that HTTP serves from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admission::line::{LineConfig, line};
+use admission::view::Poller;
+use admission::{Clock, Line, LineView, Sales};
+use booker::{Lane, LaneConfig};
+use domain::{SaleDoc, SaleFold, SaleId};
+use ingress::{App, SaleHandle};
+use ledger::Ledger;
+use lua::Redis;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::keys::KeyFile;
+
+/// Pause before a sale whose key could not be written is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What owners run on.
+pub(crate) struct Ground {
+    /// The thread of the owners.
+    pub(crate) owners: Handle,
+    /// Redis as the owners' thread calls it.
+    pub(crate) redis: Redis,
+    /// Redis as the main thread calls it, for what is only shown.
+    pub(crate) shown: Redis,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Clock,
+    /// Who claims logs: this process.
+    pub(crate) owner: String,
+    /// True: finish and end.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// The owners of one sale and what leads to them.
+struct Kept {
+    handle: Arc<SaleHandle>,
+    doc: watch::Sender<Arc<SaleDoc>>,
+}
+
+/// See the module's text. One per process.
+pub(crate) struct Keeper {
+    ground: Ground,
+    sales: Sales,
+    keys: KeyFile,
+    app: App,
+    kept: BTreeMap<SaleId, Kept>,
+    owners: JoinSet<()>,
+}
+
+impl Keeper {
+    pub(crate) fn new(ground: Ground, sales: Sales, keys: KeyFile, app: App) -> Self {
+        Self { ground, sales, keys, app, kept: BTreeMap::new(), owners: JoinSet::new() }
+    }
+
+    /// Follows the registry until told to stop; returns when all owners have ended.
+    pub(crate) async fn run(mut self) {
+        self.follow_registry().await;
+        while self.owners.join_next().await.is_some() {}
+    }
+
+    async fn follow_registry(&mut self) {
+        let mut changes = self.sales.watch();
+        let mut stop = self.ground.stop.clone();
+        loop {
+            let sales = Arc::clone(&changes.borrow_and_update());
+            let all = self.follow(&sales);
+            let again = async {
+                if all {
+                    std::future::pending::<()>().await;
+                }
+                tokio::time::sleep(AGAIN_AFTER).await;
+            };
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                () = again => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    /// Starts what is new and tells what has changed. False when a sale has to be tried again.
+    fn follow(&mut self, sales: &admission::SaleMap) -> bool {
+        let mut all = true;
+        for (id, fold) in sales {
+            match self.kept.get_mut(id) {
+                Some(kept) => kept.follow(fold),
+                None => match self.keep(fold) {
+                    Some(kept) => drop(self.kept.insert(id.clone(), kept)),
+                    None => all = false,
+                },
+            }
+        }
+        self.app.set_sales(self.kept.values().map(|kept| Arc::clone(&kept.handle)).collect());
+        all
+    }
+
+    /// Starts the owners of a sale. `None` when its visitors could not be told apart: without a key that is on disk nobody may
+    /// be let in, because after a restart the same visitor would be another one.
+    fn keep(&mut self, fold: &Arc<SaleFold>) -> Option<Kept> {
+        let id = &fold.doc.id;
+        let keys = self
+            .keys
+            .with_visitor_key(id)
+            .map_err(|failure| tracing::error!(sale = %id, "not served: {failure}"))
+            .ok()?;
+        let visitor_key = keys.visitor.get(id)?.0;
+        let view = LineView::new();
+        let (doc, seen) = watch::channel(Arc::clone(&fold.doc));
+        let line = fold.doc.room().map(|_| self.line(id, &view));
+        let ended = line.as_ref().map_or_else(|| mpsc::unbounded_channel().0, Line::ended_sender);
+        let lanes = (0..fold.doc.lanes).map(|lane| self.lane(id, lane, seen.clone(), ended.clone())).collect();
+        self.show(id, &view);
+        let handle = Arc::new(SaleHandle::new(Arc::clone(fold), lanes, line, view, visitor_key));
+        Some(Kept { handle, doc })
+    }
+
+    fn lane(
+        &mut self,
+        sale: &SaleId,
+        lane: u16,
+        doc: watch::Receiver<Arc<SaleDoc>>,
+        ended: mpsc::UnboundedSender<Vec<u64>>,
+    ) -> Lane {
+        let ground = &self.ground;
+        let config = LaneConfig { sale: sale.clone(), lane, doc, owner: ground.owner.clone() };
+        let (lane, owner) = booker::lane(config, ground.redis.clone(), ground.ledger.clone(), ended);
+        let mut stop = ground.stop.clone();
+        self.owners.spawn_on(
+            owner.run(async move {
+                let _ = stop.wait_for(|stop| *stop).await;
+            }),
+            &ground.owners,
+        );
+        lane
+    }
+
+    fn line(&mut self, sale: &SaleId, view: &LineView) -> Line {
+        let ground = &self.ground;
+        let config = LineConfig {
+            sale: sale.clone(),
+            owner: ground.owner.clone(),
+            sales: self.sales.watch(),
+            view: view.clone(),
+            clock: ground.clock.clone(),
+        };
+        let (line, owner) = line(config, ground.redis.clone(), ground.ledger.clone());
+        self.owners.spawn_on(owner.run(ground.stop.clone()), &ground.owners);
+        line
+    }
+
+    /// Keeps what is shown of the sale fresh, on this thread.
+    fn show(&self, sale: &SaleId, view: &LineView) {
+        let poller = Poller {
+            sale: sale.clone(),
+            redis: self.ground.shown.clone(),
+            sales: self.sales.watch(),
+            hints: watch::channel(lua::hints::Seen::default()).1,
+            clock: self.ground.clock.clone(),
+            view: view.clone(),
+        };
+        tokio::spawn(poller.run(self.ground.stop.clone()));
+    }
+}
+
+impl Kept {
+    /// Tells owners and HTTP what has changed in the sale's log.
+    fn follow(&mut self, fold: &Arc<SaleFold>) {
+        let shown = &self.handle;
+        if shown.fold.seq == fold.seq {
+            return;
+        }
+        if shown.fold.revision != fold.revision {
+            self.doc.send_replace(Arc::clone(&fold.doc));
+        }
+        let (lanes, line, view) = (shown.lanes.clone(), shown.line.clone(), shown.view.clone());
+        self.handle = Arc::new(SaleHandle::new(Arc::clone(fold), lanes, line, view, shown.visitor_key));
+    }
+}

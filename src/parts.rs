@@ -1,0 +1,124 @@
+//! What HTTP gets from the program: keys, readiness, figures, the audit and the feed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use admission::Sales;
+use domain::token::{Key, KeyId, Keyring};
+use ingress::{Audit, Check, Events, OperatorKey, Parts, Tls};
+use ledger::Ledger;
+use lua::{Redis, Target};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::keys::Keys;
+use crate::{audit, feed, stores};
+
+/// Between two questions whether Redis answers.
+const PING_EVERY: Duration = Duration::from_secs(1);
+
+/// The ring that signs and verifies tokens.
+pub(crate) fn keyring(keys: &Keys) -> Result<Keyring, Failure> {
+    let keys = keys.token.iter().map(|key| Key { id: KeyId(key.id), secret: key.secret.0 }).collect();
+    Keyring::new(keys).map_err(|error| Failure::new("token keys", error, "correct the keys file"))
+}
+
+/// Who may act on sales.
+pub(crate) fn operators(keys: &Keys) -> Vec<OperatorKey> {
+    keys.operator.iter().map(|key| OperatorKey { name: key.name.clone(), secret: key.key.clone() }).collect()
+}
+
+/// The certificate of the encrypted listener, where one is set.
+pub(crate) fn tls(config: &Config) -> Result<Option<Arc<Tls>>, Failure> {
+    let Some((certificate, key)) = &config.tls else { return Ok(None) };
+    match Tls::load(certificate, key) {
+        Ok(tls) => Ok(Some(Arc::new(tls))),
+        Err(error) => Err(Failure::new("TLS", error, "correct edge.tls_certificate and edge.tls_key")),
+    }
+}
+
+/// What readiness is judged by.
+pub(crate) struct Watched {
+    redis: Arc<AtomicBool>,
+    ledger: Ledger,
+    sales: Sales,
+}
+
+impl Watched {
+    /// Starts asking Redis each second.
+    pub(crate) fn start(redis: &Redis, ledger: &Ledger, sales: &Sales) -> Self {
+        let answers = Arc::new(AtomicBool::new(true));
+        let (told, redis) = (Arc::clone(&answers), redis.clone());
+        tokio::spawn(async move {
+            let mut tick = tokio::time::interval(PING_EVERY);
+            loop {
+                tick.tick().await;
+                told.store(redis.ping().await.is_ok(), Relaxed);
+            }
+        });
+        Self { redis: answers, ledger: ledger.clone(), sales: sales.clone() }
+    }
+
+    fn checks(&self) -> Vec<(&'static str, Check)> {
+        let (redis, ledger, sales) = (Arc::clone(&self.redis), self.ledger.clone(), self.sales.clone());
+        vec![
+            ("redis", Arc::new(move || if redis.load(Relaxed) { Ok(()) } else { Err("does not answer".to_owned()) })),
+            ("ledger", Arc::new(move || ledger.check().map_err(|error| error.to_string()))),
+            (
+                "sales",
+                Arc::new(move || match sales.faults().iter().next() {
+                    None => Ok(()),
+                    Some((log, fault)) => Err(format!("{log}: {fault}")),
+                }),
+            ),
+        ]
+    }
+}
+
+/// All parts.
+pub(crate) fn parts(
+    config: &Config,
+    keys: &Keys,
+    watched: &Watched,
+    target: &Target,
+    recorder: PrometheusHandle,
+    tls: Option<Arc<Tls>>,
+) -> Result<Parts, Failure> {
+    Ok(Parts {
+        keyring: keyring(keys)?,
+        operators: operators(keys),
+        registry: watched.sales.clone(),
+        metrics_text: Arc::new(move || recorder.render()),
+        checks: watched.checks(),
+        audit: audit(&watched.ledger, target),
+        events: events(&watched.ledger),
+        settings: config.http.clone(),
+        tls,
+    })
+}
+
+/// The audit on a thread of its own: it reads whole logs, and must not keep anybody waiting.
+fn audit(ledger: &Ledger, target: &Target) -> Audit {
+    let (ledger, target) = (ledger.clone(), target.clone());
+    Arc::new(move |sale| {
+        let (ledger, target) = (ledger.clone(), target.clone());
+        Box::pin(async move {
+            let run = move || stores::block_on(audit::run(&ledger, Some(&stores::redis(&target)), &sale, true));
+            match tokio::task::spawn_blocking(run).await {
+                Ok(Ok(report)) => report.raw().map_err(|error| error.to_string()),
+                Ok(Err(failure)) => Err(failure.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    })
+}
+
+fn events(ledger: &Ledger) -> Events {
+    let ledger = ledger.clone();
+    Arc::new(move |sale, from| {
+        let ledger = ledger.clone();
+        Box::pin(async move { feed::page(&ledger, &sale, &from).await })
+    })
+}

@@ -1,0 +1,47 @@
+//! What production refuses: each of these has lost somebody money.
+
+use lua::Target;
+
+use crate::config::{Config, Mode};
+use crate::failure::Failure;
+use crate::keys::Keys;
+use crate::redis::ask;
+
+/// Refuses keys somebody made up.
+pub(crate) fn check_keys(config: &Config, keys: &Keys) -> Result<(), Failure> {
+    let weak = keys.weak();
+    if config.mode == Mode::Dev || weak.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!("keys file {}", config.keys().display()),
+        format!("made up by hand or copied from an example: {}", weak.join(", ")),
+        "make random ones with holdfast keys create",
+    ))
+}
+
+/// Refuses a Redis that forgets on purpose.
+pub(crate) fn check_redis(config: &Config, target: &Target) -> Result<(), Failure> {
+    if config.mode == Mode::Dev {
+        return Ok(());
+    }
+    let what = format!("redis {target}");
+    let setting = |name: &str| {
+        ask::setting(target, name)
+            .map_err(|error| Failure::new(what.clone(), error, "start it, or correct the setting redis"))
+    };
+    for (name, wanted, why) in [
+        ("appendonly", "yes", "a restart would lose every hold"),
+        ("maxmemory-policy", "noeviction", "it would drop holds to make room"),
+    ] {
+        let found = setting(name)?;
+        if found != wanted {
+            return Err(Failure::usage(
+                what,
+                format!("{name} is {found}: {why}"),
+                format!("set {name} {wanted} in its configuration"),
+            ));
+        }
+    }
+    Ok(())
+}

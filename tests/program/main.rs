@@ -1,0 +1,10 @@
+//! The program as its user meets it: started, asked, killed, started again.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod commands;
+mod dev;
+#[path = "../crash/http.rs"]
+mod http;
+mod process;
+mod refusals;
