@@ -25,7 +25,7 @@ enum Stage {
 }
 
 /// The next call of a load. What it carries is read from the fold.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum LoadStep {
     /// Nothing to load, or a step is under way, or a group is being appended.
     Nothing,

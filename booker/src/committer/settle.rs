@@ -1,6 +1,7 @@
 //! Telling Redis what the log has: settles in order, replays, resolutions and covered cancels (R7, R8).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash as _, Hasher};
 
 use domain::{HoldId, ItemId, LaneEvent};
 
@@ -277,14 +278,16 @@ impl Committer {
         self.settler.view == View::Unloaded
     }
 
-    /// The ids that Redis still has to be told about, and what it is known to have: everything that shapes the next step. For
-    /// the model checker, which must tell states apart.
+    /// Hashes everything that shapes the next steps, but for counters that only grow. For the model checker, which has to tell
+    /// states apart; the fold stands for itself by its head.
     #[doc(hidden)]
-    #[must_use]
-    pub fn settler_state(&self) -> impl std::hash::Hash + '_ {
+    pub fn hash_state(&self, hasher: &mut impl Hasher) {
         let s = &self.settler;
         let sent = s.sent.as_ref().map(|sent| (sent.to, &sent.resolutions, &sent.cancels));
-        (&s.view, s.buffer.front().map(|(seq, _)| *seq), s.end, &s.resolutions, &s.cancels, sent)
+        let buffer = (s.buffer.front().map(|(seq, _)| *seq), s.end, s.sums.is_some());
+        (&s.view, buffer, &s.resolutions, &s.cancels, sent).hash(hasher);
+        let flight = self.flight.as_ref().map(|flight| (flight.events.len(), &flight.intents));
+        (self.fence, self.fold.head(), &self.queue, flight).hash(hasher);
     }
 }
 

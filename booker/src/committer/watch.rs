@@ -40,6 +40,14 @@ impl Committer {
         }
     }
 
+    /// Hashes what a look that began with `asked` will come to: the counters only as far as they have moved since.
+    #[doc(hidden)]
+    pub fn hash_asked(&self, asked: &Asked, hasher: &mut impl std::hash::Hasher) {
+        use std::hash::Hash as _;
+        let moved = (asked.appends == self.appends, asked.looks == self.settler.looks);
+        (asked.head, asked.appending, asked.settling, moved).hash(hasher);
+    }
+
     /// Takes in a look: what Redis has (`None`: it did not answer), then what the log is at.
     pub fn observe(&mut self, asked: Asked, redis: Option<LaneState>, log: Option<&Head>) -> Verdict {
         if let Some(log) = log {
