@@ -39,6 +39,8 @@ pub(crate) struct Desk {
     leaves: BTreeMap<u64, Vec<Answer<()>>>,
     /// Numbers said to have ended; those that are not alive are dropped when the entry is written.
     ended: BTreeSet<u64>,
+    /// Answers that are owed for claims and leaves.
+    owed: usize,
     tokens: Tokens,
 }
 
@@ -74,13 +76,14 @@ impl Desk {
             claims: BTreeMap::new(),
             leaves: BTreeMap::new(),
             ended: BTreeSet::new(),
+            owed: 0,
             tokens: Tokens::default(),
         }
     }
 
     /// Claims and leaves that wait for the next entry.
-    pub(crate) fn waiting(&self) -> usize {
-        self.claims.len() + self.leaves.len()
+    pub(crate) const fn waiting(&self) -> usize {
+        self.owed
     }
 
     /// What the fold alone can answer to a claim; `None`: the ticket has to be presented first.
@@ -102,11 +105,13 @@ impl Desk {
 
     /// A claim whose ticket is the visitor's place; decided with the next entry.
     pub(crate) fn claim(&mut self, number: u64, answer: Answer<Claim>) {
+        self.owed += 1;
         self.claims.entry(number).or_default().push(answer);
     }
 
     /// A pass its visitor gives up; answered when the log has it.
     pub(crate) fn leave(&mut self, number: u64, answer: Answer<()>) {
+        self.owed += 1;
         self.ended.insert(number);
         self.leaves.entry(number).or_default().push(answer);
     }
@@ -173,6 +178,7 @@ impl Desk {
             }
             self.ended.remove(&number);
             let answers = self.leaves.remove(&number).unwrap_or_default();
+            self.owed -= answers.len();
             if self.fold.is_active(number) {
                 ended.insert(number);
                 leaves.extend(answers);
@@ -189,12 +195,14 @@ impl Desk {
         let Room { meter, places } = self.fold.room(pace, rules.room.active_passes, freed, at);
         let mut taken = Vec::new();
         while let Some((number, answers)) = self.claims.pop_first() {
+            self.owed -= answers.len();
             if let Some(answer) = self.claim_now(number, rules, at) {
                 answers.into_iter().for_each(|to| say(to, answer));
                 continue;
             }
             let so_far = taken.len() as u64;
             if so_far >= MAX_ENTRY as u64 {
+                self.owed += answers.len();
                 self.claims.insert(number, answers);
                 break;
             }
@@ -256,12 +264,15 @@ impl Desk {
         draft.leaves.into_iter().for_each(|answer| say(answer, Err(error)));
     }
 
-    /// Answers everybody who waits; the owner stops.
-    pub(crate) fn close(&mut self, error: LineError) {
+    /// Answers everybody who waits; the owner stops. Returns the ends that are not logged, for the next owner of this
+    /// process.
+    pub(crate) fn close(&mut self, error: LineError) -> BTreeSet<u64> {
+        self.owed = 0;
         let claims = std::mem::take(&mut self.claims);
         claims.into_values().flatten().for_each(|answer| say(answer, Err(error)));
         let leaves = std::mem::take(&mut self.leaves);
         leaves.into_values().flatten().for_each(|answer| say(answer, Err(error)));
+        std::mem::take(&mut self.ended)
     }
 }
 

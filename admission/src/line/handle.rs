@@ -1,5 +1,6 @@
 //! The handle by which ingress reaches a line's owner: bounded, cheap to clone, one answer per request.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::{Millis, SaleId, VisitorHash};
@@ -157,7 +158,20 @@ pub struct Line {
 pub(crate) struct Inbox {
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) ended: mpsc::UnboundedReceiver<Vec<u64>>,
+    /// Ends that nobody has logged yet, kept while the process owns nothing.
+    pub(crate) kept: BTreeSet<u64>,
     pub(crate) status: watch::Sender<LineStatus>,
+}
+
+/// Ends kept while the process owns nothing; more than these expire by themselves.
+const KEPT: usize = 65_536;
+
+impl Inbox {
+    /// Keeps ends for the next time this process owns the line.
+    pub(crate) fn keep(&mut self, ended: impl IntoIterator<Item = u64>) {
+        let room = KEPT.saturating_sub(self.kept.len());
+        self.kept.extend(ended.into_iter().take(room));
+    }
 }
 
 /// A handle and the owner's ends; at most `queue` requests wait.
@@ -166,7 +180,10 @@ pub(crate) fn channel(sale: &SaleId, queue: usize) -> (Line, Inbox) {
     let (end, ended) = mpsc::unbounded_channel();
     let (tell, status) = watch::channel(LineStatus::default());
     let calls = Arc::new(CallMetrics::new(sale));
-    (Line { calls, requests: to_owner, ended: end, status }, Inbox { requests, ended, status: tell })
+    (
+        Line { calls, requests: to_owner, ended: end, status },
+        Inbox { requests, ended, kept: BTreeSet::new(), status: tell },
+    )
 }
 
 impl Line {

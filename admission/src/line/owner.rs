@@ -81,7 +81,8 @@ impl LineOwner {
         let mut said = String::new();
         loop {
             let taken = {
-                let taking = take_over(&self.config, &self.redis, &self.ledger, &self.log, &self.keys);
+                // On the heap: it is large, and needed once per ownership.
+                let taking = Box::pin(take_over(&self.config, &self.redis, &self.ledger, &self.log, &self.keys));
                 let stop = shutdown.wait_for(|stop| *stop);
                 let Some(taken) = or_stop(refusing(&mut self.inbox, taking), stop).await else { return };
                 taken
@@ -132,6 +133,17 @@ async fn take_over(
     if let Lease::Other { .. } = lua::lease::take(redis, keys.into(), &config.owner, LEASE_MS).await? {
         return Ok(None);
     }
+    keeping_lease(config, redis, keys, claim(config, redis, ledger, log, keys)).await
+}
+
+/// Claims the log and folds it.
+async fn claim(
+    config: &LineConfig,
+    redis: &Redis,
+    ledger: &Ledger,
+    log: &LogId,
+    keys: &LineKeys,
+) -> Result<Option<(Desk, Writer)>, NotTaken> {
     let rules = Rules::of(config.sales.borrow().get(&config.sale).map(Arc::as_ref), (config.clock)());
     let Some(rules) = rules else { return Ok(None) };
     let writer = ledger.claim(log, &config.owner).await?;
@@ -143,6 +155,19 @@ async fn take_over(
     let issued = issued(redis, keys, &fold).await?;
     tracing::info!(sale = %config.sale, fence = writer.fence, head = writer.head, frontier = fold.frontier(), "owns the line");
     Ok(Some((Desk::new(fold, issued), writer)))
+}
+
+/// Runs `work` with the lease renewed: a long log takes longer to fold than a lease lives, and whoever claimed meanwhile
+/// would have to be fenced again.
+async fn keeping_lease<T>(config: &LineConfig, redis: &Redis, keys: &LineKeys, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    let mut tick = tokio::time::interval(Duration::from_millis(LEASE_EVERY_MS));
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = tick.tick() => drop(lua::lease::take(redis, keys.into(), &config.owner, LEASE_MS).await),
+        }
+    }
 }
 
 async fn folded(ledger: &Ledger, log: &LogId, grace_ms: u64) -> Result<LineFold, NotTaken> {
@@ -179,8 +204,7 @@ async fn refusing<T>(inbox: &mut Inbox, work: impl Future<Output = T>) -> T {
         tokio::select! {
             done = &mut work => return done,
             Some(request) = inbox.requests.recv() => request.refuse(LineError::NoOwner),
-            // Who ended without an owner is found when it expires.
-            Some(_) = inbox.ended.recv() => {}
+            Some(ended) = inbox.ended.recv() => inbox.keep(ended),
         }
     }
 }

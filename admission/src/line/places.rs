@@ -230,3 +230,6 @@ impl Places {
 pub(crate) fn refuse_joins(group: Vec<Join>, error: LineError) {
     group.into_iter().for_each(|join| say(join.answer, Err(error)));
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,7 +111,8 @@ pub(crate) struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    pub(crate) fn new(owner: &'a mut LineOwner, desk: Desk, writer: Writer) -> Self {
+    pub(crate) fn new(owner: &'a mut LineOwner, mut desk: Desk, writer: Writer) -> Self {
+        std::mem::take(&mut owner.inbox.kept).into_iter().for_each(|number| desk.ended(number));
         Self {
             owner,
             desk,
@@ -156,7 +157,8 @@ impl<'a> Server<'a> {
         while let Some(done) = self.calls.next().await {
             self.done(done);
         }
-        self.desk.close(LineError::NoOwner);
+        let ended = self.desk.close(LineError::NoOwner);
+        self.owner.inbox.keep(ended);
         self.places.close(LineError::NoOwner);
         self.owner.metrics.status(&LineStatus::default(), 0, 0);
         end

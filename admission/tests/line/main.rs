@@ -5,6 +5,7 @@
 mod support;
 
 mod everyday;
+mod figures;
 mod history;
 mod ledger_faults;
 mod owners;

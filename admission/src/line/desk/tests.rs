@@ -1,1 +1,208 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+use domain::Room as Waiting;
+use tokio::sync::oneshot::Receiver;
 
+use super::*;
+use crate::step::Settings;
+
+const NOW: Millis = Millis(1_000_000);
+
+fn rules(pace: u32, cap: u32) -> Rules {
+    let room = Waiting { pace_per_minute: pace, active_passes: cap, pass_ttl_ms: 10_000, claim_grace_ms: 5_000 };
+    let settings = Settings::cautious(&room, Some(4));
+    Rules { phase: Phase::Open, over: false, room, settings }
+}
+
+/// A desk whose log called the first `called` of 500 numbers.
+fn desk(called: u64) -> Desk {
+    let mut fold = LineFold::new(5_000);
+    let entry =
+        LineEvent { at: NOW, numbers_to: 500, frontier: called, pass_ttl_ms: Some(10_000), ..LineEvent::default() };
+    fold.apply(1, &entry).unwrap();
+    Desk::new(fold, 500)
+}
+
+fn claim(desk: &mut Desk, number: u64) -> Receiver<Result<Claim, LineError>> {
+    let (answer, answered) = oneshot::channel();
+    desk.claim(number, answer);
+    answered
+}
+
+fn leave(desk: &mut Desk, number: u64) -> Receiver<Result<(), LineError>> {
+    let (answer, answered) = oneshot::channel();
+    desk.leave(number, answer);
+    answered
+}
+
+fn granted(answer: &mut Receiver<Result<Claim, LineError>>) -> bool {
+    matches!(answer.try_recv(), Ok(Ok(Claim::Granted { .. })))
+}
+
+fn write(desk: &mut Desk, rules: &Rules, at: Millis) -> LineEvent {
+    let draft = desk.draft(rules, 0, false, at).unwrap();
+    desk.check(&draft).unwrap();
+    let event = draft.event.clone();
+    desk.appended(draft).unwrap();
+    event
+}
+
+#[test]
+fn nothing_to_say_is_no_entry() {
+    let mut desk = desk(10);
+    assert!(desk.draft(&rules(600, 10), 10, false, NOW).is_none());
+    desk.ended(3);
+    assert!(desk.draft(&rules(600, 10), 0, false, NOW).is_none(), "the end of a pass that does not live");
+}
+
+#[test]
+fn the_lowest_numbers_get_in_first_and_the_others_are_told_what_stands_in_the_way() {
+    let mut desk = desk(100);
+    let mut answers: Vec<_> = (1..=30).rev().map(|number| (number, claim(&mut desk, number))).collect();
+    assert_eq!(desk.waiting(), 30);
+    let draft = desk.draft(&rules(600, 1_000), 0, false, NOW).unwrap();
+    assert_eq!(draft.event.granted, (1..=10).collect::<Vec<_>>(), "ten a second");
+    for (number, answer) in &mut answers {
+        let said = answer.try_recv();
+        if *number > 10 {
+            let full = Ok(Ok(Claim::NotYet { retry_after_ms: RETRY_CAP_MS, why: NotYet::MeterFull }));
+            assert_eq!(said, full, "{number}");
+        } else {
+            assert!(said.is_err(), "{number} is not answered before the log has it");
+        }
+    }
+    desk.appended(draft).unwrap();
+    assert!(answers.iter_mut().filter(|(number, _)| *number <= 10).all(|(_, answer)| granted(answer)));
+    assert_eq!(desk.waiting(), 0);
+}
+
+#[test]
+fn the_retry_that_is_advised_is_when_the_meter_has_room() {
+    let mut desk = desk(100);
+    let mut first = claim(&mut desk, 1);
+    write(&mut desk, &rules(60, 100), NOW);
+    assert!(granted(&mut first));
+    let mut second = claim(&mut desk, 2);
+    assert!(desk.draft(&rules(60, 100), 0, false, NOW.plus(300)).is_none());
+    let advised = Claim::NotYet { retry_after_ms: 700, why: NotYet::MeterFull };
+    assert_eq!(second.try_recv(), Ok(Ok(advised)));
+    let mut again = claim(&mut desk, 2);
+    write(&mut desk, &rules(60, 100), NOW.plus(1_000));
+    assert!(granted(&mut again));
+}
+
+#[test]
+fn a_place_that_ends_with_an_entry_is_given_on_with_the_same_entry() {
+    let mut desk = desk(100);
+    let mut first = claim(&mut desk, 1);
+    write(&mut desk, &rules(6_000, 1), NOW);
+    assert!(granted(&mut first));
+    let mut second = claim(&mut desk, 2);
+    assert!(desk.draft(&rules(6_000, 1), 0, false, NOW).is_none());
+    assert_eq!(second.try_recv(), Ok(Ok(Claim::NotYet { retry_after_ms: RETRY_CAP_MS, why: NotYet::CapFull })));
+    let (mut left, mut third) = (leave(&mut desk, 1), claim(&mut desk, 3));
+    let event = write(&mut desk, &rules(6_000, 1), NOW);
+    assert_eq!((event.ended, event.granted), (vec![1], vec![3]));
+    assert!(left.try_recv().unwrap().is_ok() && granted(&mut third));
+}
+
+#[test]
+fn an_overdue_pass_is_ended_without_being_asked() {
+    let mut desk = desk(100);
+    let _answer = claim(&mut desk, 7);
+    write(&mut desk, &rules(6_000, 1), NOW);
+    assert!(desk.draft(&rules(6_000, 1), 0, false, NOW.plus(10_999)).is_none());
+    assert_eq!(write(&mut desk, &rules(6_000, 1), NOW.plus(11_000)).ended, [7]);
+}
+
+#[test]
+fn an_entry_that_is_not_appended_grants_nothing_and_forgets_no_end() {
+    for (why, error) in [
+        (NotAppended::No, LineError::Unavailable),
+        (NotAppended::Unknown, LineError::Unknown),
+        (NotAppended::Fenced, LineError::NoOwner),
+    ] {
+        let mut desk = desk(100);
+        let _first = claim(&mut desk, 1);
+        write(&mut desk, &rules(6_000, 5), NOW);
+        let (mut left, mut second) = (leave(&mut desk, 1), claim(&mut desk, 2));
+        let draft = desk.draft(&rules(6_000, 5), 50, true, NOW).unwrap();
+        desk.not_appended(draft, why);
+        assert_eq!(second.try_recv(), Ok(Err(error)));
+        assert_eq!(left.try_recv(), Ok(Err(error)));
+        assert_eq!((desk.fold.active(), desk.fold.frontier(), desk.numbers.left()), (1, 100, 0));
+        assert_eq!(write(&mut desk, &rules(6_000, 5), NOW).ended, [1], "the end is written again");
+    }
+}
+
+#[test]
+fn the_first_entry_of_an_owner_carries_the_gap_and_later_ones_do_not() {
+    let mut fold = LineFold::new(5_000);
+    let entry = LineEvent { at: NOW, numbers_to: 500, frontier: 10, ..LineEvent::default() };
+    fold.apply(1, &entry).unwrap();
+    let mut desk = Desk::new(fold.clone(), 42);
+    let first = write(&mut desk, &rules(600, 5), NOW);
+    assert_eq!((first.gap, first.pass_ttl_ms, first.numbers_to), (Some((43, 500)), Some(10_000), 500));
+    let draft = desk.draft(&rules(600, 5), 0, true, NOW).unwrap();
+    assert_eq!((draft.event.gap, draft.event.pass_ttl_ms, draft.event.numbers_to), (None, None, 10_500));
+    desk.appended(draft).unwrap();
+    assert_eq!(desk.numbers.offer(1), (501, 1));
+    let next = Desk::new(desk.fold, 501);
+    assert_eq!(next.gap, Some((502, 10_500)), "the next owner's gap begins behind what was given out");
+}
+
+#[test]
+fn a_gap_that_the_log_has_is_not_written_again() {
+    let mut fold = LineFold::new(5_000);
+    let entry = LineEvent { at: NOW, numbers_to: 500, gap: Some((43, 500)), ..LineEvent::default() };
+    fold.apply(1, &entry).unwrap();
+    assert_eq!(Desk::new(fold, 42).gap, None);
+}
+
+#[test]
+fn what_the_fold_knows_is_answered_without_redis() {
+    let mut desk = desk(100);
+    let rules = rules(6_000, 50);
+    let _answer = claim(&mut desk, 1);
+    write(&mut desk, &rules, NOW);
+    let expires = NOW.plus(10_000);
+    let again = Claim::Granted { number: 1, expires, again: true };
+    assert_eq!(desk.claim_now(1, &rules, NOW), Some(Ok(again)));
+    assert_eq!(desk.claim_now(1, &rules, expires), Some(Ok(Claim::Ended)));
+    assert_eq!(desk.claim_now(2, &rules, NOW), None, "its ticket has to be presented");
+    let Some(Ok(Claim::NotYet { retry_after_ms, why: NotYet::NotCalled })) = desk.claim_now(200, &rules, NOW) else {
+        panic!("it waits")
+    };
+    assert_eq!(retry_after_ms, 1_000, "a hundred are ahead or equal, a hundred come in a second");
+    let closed = Rules { phase: Phase::Closed, ..rules.clone() };
+    assert_eq!(desk.claim_now(2, &closed, NOW), Some(Err(LineError::Closed)));
+    assert_eq!(desk.claim_now(1, &closed, NOW), Some(Ok(again)), "who is inside stays inside");
+    assert_eq!(desk.claim_now(2, &Rules { phase: Phase::Scheduled, ..rules }, NOW), Some(Err(LineError::NotOpen)));
+}
+
+#[test]
+fn a_closing_desk_answers_everybody_and_hands_on_the_ends() {
+    let mut desk = desk(100);
+    let (mut a, mut b) = (claim(&mut desk, 1), leave(&mut desk, 9));
+    assert_eq!(desk.close(LineError::NoOwner), BTreeSet::from([9]));
+    assert_eq!(a.try_recv(), Ok(Err(LineError::NoOwner)));
+    assert_eq!(b.try_recv(), Ok(Err(LineError::NoOwner)));
+    assert_eq!(desk.waiting(), 0);
+}
+
+#[test]
+fn an_entry_is_bounded_and_the_rest_comes_with_the_next() {
+    let mut fold = LineFold::new(5_000);
+    let entry =
+        LineEvent { at: NOW, numbers_to: 5_000, frontier: 5_000, pass_ttl_ms: Some(10_000), ..LineEvent::default() };
+    fold.apply(1, &entry).unwrap();
+    let mut desk = Desk::new(fold, 5_000);
+    let _answers: Vec<_> = (1..=1_500).map(|number| claim(&mut desk, number)).collect();
+    let rules = rules(600_000, 5_000);
+    assert_eq!(write(&mut desk, &rules, NOW).granted.len(), MAX_ENTRY);
+    assert_eq!(desk.waiting(), 1_500 - MAX_ENTRY);
+    assert_eq!(write(&mut desk, &rules, NOW).granted.len(), 1_500 - MAX_ENTRY);
+    let _left: Vec<_> = (1..=1_500).map(|number| leave(&mut desk, number)).collect();
+    assert_eq!(write(&mut desk, &rules, NOW).ended.len(), MAX_ENTRY);
+    assert_eq!(write(&mut desk, &rules, NOW).ended.len(), 1_500 - MAX_ENTRY);
+    assert_eq!((desk.fold.active(), desk.waiting()), (0, 0));
+}
