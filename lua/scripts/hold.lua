@@ -44,7 +44,7 @@ local overdue = #ids
 for i = FIXED + 1, #ARGV, EACH do
   ids[#ids + 1] = ARGV[i]
   want_visitor(ARGV[i + 1])
-  want_items(lines_of(ARGV[i + 3]))
+  if not taken_apart[ARGV[i + 3]] then want_items(lines_of(ARGV[i + 3])) end
 end
 local records = read(KEYS[2], ids)
 want_overdue(records, overdue)
@@ -77,7 +77,7 @@ local function refusal(visitor, lines, pass, expires)
   return short
 end
 
-local deadline = now + ttl
+local deadline = text_of(now + ttl)
 local replies = { now }
 for i = FIXED + 1, #ARGV, EACH do
   local id, name, fingerprint, text = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]

@@ -41,7 +41,7 @@ for i = FIXED + 1, last, EACH do
     ids[#ids + 1] = ARGV[i]
     want_visitor(ARGV[i + 2])
   end
-  want_items(lines_of(ARGV[i + 6]))
+  if not taken_apart[ARGV[i + 6]] then want_items(lines_of(ARGV[i + 6])) end
 end
 local records = read(KEYS[2], ids)
 local known = {}

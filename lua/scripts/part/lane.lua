@@ -15,6 +15,17 @@ local function not_loaded()
   return redis.error_reply('NOTLOADED the lane is not loaded')
 end
 
+-- A whole number as text. Lua writes them slowly, and most of a group's are the same.
+local texts = {}
+local function text_of(number)
+  local text = texts[number]
+  if not text then
+    text = string.format('%.0f', number)
+    texts[number] = text
+  end
+  return text
+end
+
 -- One variadic command for a list, or several for a very long one. MOST is even, so pairs stay together.
 local function write(command, key, list)
   for i = 1, #list, MOST do
@@ -146,7 +157,7 @@ local function write_visitors(key)
       else
         local n = #set
         set[n + 1] = names[i]
-        set[n + 2] = visitor.units .. ';' .. visitor.made .. ';' .. visitor.unknown .. ';' .. visitor.pass .. ';' .. visitor.done
+        set[n + 2] = text_of(visitor.units) .. ';' .. text_of(visitor.made) .. ';' .. text_of(visitor.unknown) .. ';' .. visitor.pass .. ';' .. visitor.done
       end
     end
   end
