@@ -35,7 +35,7 @@ impl Load {
     const fn ceiling(&self, class: Class) -> usize {
         match class {
             Class::Confirm => self.most,
-            Class::Hold => self.most / 8 * 7,
+            Class::Hold => self.most - self.most / 8,
             Class::Status => self.most / 2,
             Class::Catalogue => self.most / 4,
         }

@@ -48,7 +48,7 @@ pub(crate) struct LineBody<'a> {
 
 /// What is left of one item.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Stock)]
+#[schema(as = ItemStock)]
 struct StockBody<'a> {
     /// The item's id.
     #[schema(value_type = String)]
