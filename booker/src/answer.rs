@@ -214,7 +214,7 @@ pub struct LaneStatus {
     pub settled: u64,
     /// Confirms and cancels that wait for the ledger.
     pub undecided: usize,
-    /// The ledger refused or did not answer the last append.
+    /// The ledger did not take the last append, or has not answered for a second.
     pub ledger_failing: bool,
     /// Redis did not answer the last heartbeat.
     pub redis_failing: bool,

@@ -164,14 +164,14 @@ fn buyer(lane: &Lane, v: u32, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle
 
 /// Runs a sale of 300 units with 12 buyers, does something to Redis again and again meanwhile, and checks at the end that
 /// what was acknowledged is booked, that not a unit too much was sold, and that Redis agrees.
-async fn sale_while(what: impl AsyncFn(&World)) {
-    let world = World::with_units(300).await;
+async fn sale_while(what: impl AsyncFn(&mut World)) {
+    let mut world = World::with_units(300).await;
     let owner = world.ready_owner("one").await;
     let stop = Arc::new(AtomicBool::new(false));
     let buyers: Vec<_> = (0..12).map(|v| buyer(&owner.lane, v, &stop)).collect();
     for round in 1..=3u64 {
         until("some more are booked", || async { world.sold().await >= round * 40 }).await;
-        what(&world).await;
+        what(&mut world).await;
     }
     until("the sale goes on", || async { world.sold().await >= 200 }).await;
     stop.store(true, Ordering::Relaxed);
@@ -189,6 +189,11 @@ async fn sale_while(what: impl AsyncFn(&World)) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_wiped_in_the_middle_of_a_sale_loses_no_booking_and_sells_nothing_twice() {
     sale_while(async |world| world.shell(&["FLUSHALL"]).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_killed_in_the_middle_of_a_sale_loses_no_booking_and_sells_nothing_twice() {
+    sale_while(async |world| world.server.restart().unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -321,4 +326,73 @@ async fn a_ledger_that_has_less_than_redis_stops_the_lane() {
     until("the lane stops", || async { owner.lane.status().stopped }).await;
     assert_eq!(owner.lane.hold(request(2, "k", 1)).await, Err(LaneError::Stopped));
     owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_beyond_every_bound_are_refused_as_busy_and_nothing_else_is_lost() {
+    let world = World::with_units(1).await;
+    let owner = world.ready_owner("one").await;
+    world.server.freeze().unwrap();
+    let most = u32::try_from(domain::limits::MAX_OWNER_QUEUE).unwrap();
+    let ask = |v: u32| {
+        let lane = owner.lane.clone();
+        tokio::spawn(async move { lane.look(id(v, "k"), visitor(v)).await })
+    };
+    let asked: Vec<_> = (0..3 * most).map(ask).collect();
+    let mut busy = 0;
+    until("some are answered", || async { asked.iter().any(tokio::task::JoinHandle::is_finished) }).await;
+    world.server.thaw().unwrap();
+    for answer in asked {
+        busy += u32::from(answer.await.unwrap() == Err(LaneError::Busy));
+    }
+    assert!(busy > 0, "the bound was not reached");
+    assert!(is_booked_after(&owner.lane).await);
+    owner.stop().await;
+}
+
+async fn is_booked_after(lane: &Lane) -> bool {
+    until("the lane takes holds again", || async {
+        matches!(lane.hold(request(1, "after", 1)).await, Ok(HoldAnswer::Hold { .. }))
+    })
+    .await;
+    is_booked(&confirmed(lane, 1, "after").await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn owners_killed_in_the_middle_of_a_sale_lose_no_booking_and_sell_nothing_twice() {
+    let world = World::with_units(300).await;
+    let mut owner = world.ready_owner("o0").await;
+    let mut acknowledged = vec![];
+    for round in 1..=3u32 {
+        let buyers: Vec<_> = (0..8).map(|v| tokio::spawn(buy_until_lost(owner.lane.clone(), v, round))).collect();
+        until("some more are booked", || async { world.sold().await >= u64::from(round) * 40 }).await;
+        owner.kill().await;
+        for buyer in buyers {
+            acknowledged.extend(buyer.await.unwrap());
+        }
+        owner = world.ready_owner(&format!("o{round}")).await;
+    }
+    world.at_rest().await;
+    let booked = world.booked_ids().await;
+    assert!(!acknowledged.is_empty());
+    assert!(acknowledged.iter().all(|id| booked.contains(id)), "every acknowledged booking is in the ledger");
+    assert!(world.sold().await <= 300);
+    owner.stop().await;
+}
+
+/// Books until the owner is gone; every acknowledged booking.
+async fn buy_until_lost(lane: Lane, v: u32, round: u32) -> Vec<domain::HoldId> {
+    let mut booked = vec![];
+    for n in 0.. {
+        let key = format!("r{round}k{n}");
+        match lane.hold(request(v, &key, 1)).await {
+            Ok(HoldAnswer::Hold { .. }) => {}
+            Ok(_) | Err(_) => break,
+        }
+        match lane.confirm(id(v, &key), visitor(v), None, PATIENCE).await {
+            Ok(ConfirmAnswer::Booked(_)) => booked.push(id(v, &key)),
+            Ok(_) | Err(_) => break,
+        }
+    }
+    booked
 }

@@ -55,8 +55,13 @@ impl Committer {
             if verdict != Verdict::Fine {
                 return verdict;
             }
-            // The log was read after Redis, so an honest Redis cannot be ahead of it.
-            if matches!(redis, Some(LaneState::Loaded { settled, .. }) if settled > log.head) {
+            // The log was read after Redis, which learns of events and fences only from it.
+            let ahead = match redis {
+                Some(LaneState::Loaded { epoch, settled }) => epoch > log.fence || settled > log.head,
+                Some(LaneState::Loading { epoch, head, .. }) => epoch > log.fence || head > log.head,
+                Some(LaneState::Empty) | None => false,
+            };
+            if ahead {
                 return Verdict::LedgerLostData;
             }
         }

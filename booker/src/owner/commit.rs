@@ -25,6 +25,7 @@ impl LaneOwner {
         if !formed.texts.is_empty() {
             let (context, writer) = (self.context.clone(), tenure.writer.clone());
             self.metrics.group_events.record(u32::try_from(formed.texts.len()).unwrap_or(u32::MAX));
+            tenure.appending_since = Some(now);
             let texts = formed.texts;
             self.start(async move { What::Appended(context.ledger.append(&writer, &texts).await, now) });
         }
@@ -34,6 +35,7 @@ impl LaneOwner {
     pub(super) fn on_appended(&mut self, result: Result<Append, ledger::Error>, began: Instant, now: Instant) {
         self.metrics.append_seconds.record(now.duration_since(began));
         let Phase::Serving(tenure) = &mut self.phase else { return };
+        tenure.appending_since = None;
         match result {
             Ok(Append::Appended(writer)) => {
                 tenure.writer = writer;
@@ -128,21 +130,17 @@ impl LaneOwner {
                 }
                 SettleAnswer::Settled
             }
-            Ok(SettleReply::Behind { settled }) => {
-                tenure.look_again |= settled > tenure.committer.fold().head();
-                SettleAnswer::Behind { settled }
-            }
-            Err(CallError::NotLoaded) => {
-                tenure.look_again = true;
-                SettleAnswer::NotLoaded
-            }
+            Ok(SettleReply::Behind { settled }) => SettleAnswer::Behind { settled },
+            Err(CallError::NotLoaded) => SettleAnswer::NotLoaded,
             Err(error) => {
                 self.redis_failed("settle", &error, now);
                 SettleAnswer::Failed
             }
         };
-        if let Phase::Serving(tenure) = &mut self.phase {
-            tenure.committer.settle_answer(answer);
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        tenure.committer.settle_answer(answer);
+        if tenure.committer.settled().is_none() {
+            self.look_now();
         }
     }
 
@@ -154,7 +152,13 @@ impl LaneOwner {
             entries.into_iter().map(event).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())
         });
         match read {
-            Ok(events) => tenure.committer.replay(events),
+            Ok(events) => {
+                if events.is_empty() {
+                    // The log is shorter than the fold: the next look stops the lane.
+                    tenure.redis_retry.failed(now);
+                }
+                tenure.committer.replay(events);
+            }
             Err(error) => {
                 tracing::warn!(log = %self.context.log, error, "the lane's log cannot be read to replay it");
                 tenure.redis_retry.failed(now);
@@ -196,11 +200,12 @@ impl LaneOwner {
             tenure.redis_retry.done();
         } else {
             tenure.redis_retry.failed(now);
-            tenure.look_again = true;
         }
         tenure.committer.load_answer(step, answer);
-        if matches!(step, LoadStep::End { .. }) && answer == LoadAnswer::Done {
-            self.on_view(now);
+        match (answer, step) {
+            (LoadAnswer::Done, LoadStep::End { .. }) => self.on_view(true),
+            (LoadAnswer::Done, _) => {}
+            (LoadAnswer::Refused | LoadAnswer::Failed, _) => self.look_now(),
         }
     }
 

@@ -34,7 +34,10 @@ struct Open {
     visitor: VisitorHash,
     pass: Option<u64>,
     stage: Stage,
+    /// The last time a visitor asked: it is repeated for a minute from then.
     since: Instant,
+    /// Not repeated before.
+    rests_until: Instant,
     /// Redis may have noted it: from now on nobody may be told that nothing changed.
     noted: bool,
     waiters: Vec<Reply<Result<ConfirmAnswer, LaneError>>>,
@@ -118,7 +121,8 @@ impl LaneOwner {
             return self.reply_confirm(reply, Err(LaneError::Busy));
         }
         let since = Instant::now();
-        let open = Open { visitor, pass, stage: Stage::Calling, since, noted: false, waiters: vec![reply] };
+        let stage = Stage::Calling;
+        let open = Open { visitor, pass, stage, since, rests_until: since, noted: false, waiters: vec![reply] };
         self.confirms.open.insert(id, open);
         if self.is_unloaded() {
             // Redis has forgotten the sale: the ledger decides about a hold that nobody knows (R2).
@@ -247,6 +251,7 @@ impl LaneOwner {
     fn rest(&mut self, id: HoldId) {
         if let Some(open) = self.confirms.open.get_mut(&id) {
             open.stage = Stage::Resting;
+            open.rests_until = Instant::now() + Duration::from_millis(CONFIRM_REPEAT_MS);
         }
     }
 
@@ -354,8 +359,7 @@ impl LaneOwner {
             self.close_confirm(id, &Ok(ConfirmAnswer::Confirming));
         }
         for (id, open) in &mut self.confirms.open {
-            let rested = now.duration_since(open.since) >= Duration::from_millis(CONFIRM_REPEAT_MS);
-            if open.stage == Stage::Resting && rested {
+            if open.stage == Stage::Resting && open.rests_until <= now {
                 open.stage = Stage::Calling;
                 self.confirms.queue.push_back(*id);
             }
@@ -369,11 +373,14 @@ impl LaneOwner {
                 open.stage = Stage::Resting;
             }
         }
+        // Those that no call was made for: nothing was done.
+        for id in std::mem::take(&mut self.confirms.cancel_queue) {
+            self.close_cancel(id, &Err(LaneError::NoOwner));
+        }
         let cancels: Vec<HoldId> = self.confirms.cancels.keys().copied().collect();
         for id in cancels {
             self.close_cancel(id, &Ok(CancelAnswer::Cancelling));
         }
-        self.confirms.cancel_queue.clear();
     }
 
     /// The new fold may have the answers that open confirms wait for.

@@ -55,6 +55,7 @@ pub(super) struct Tenure {
     /// The passes of the whole log were reported.
     pub(super) told_passes: bool,
     pub(super) append_retry: Backoff,
+    pub(super) appending_since: Option<Instant>,
     pub(super) redis_retry: Backoff,
     pub(super) replaying: bool,
     pub(super) looking: bool,
@@ -286,6 +287,7 @@ impl LaneOwner {
             ending: vec![],
             told_passes: false,
             append_retry: Backoff::default(),
+            appending_since: None,
             redis_retry: Backoff::default(),
             replaying: false,
             looking: false,
@@ -356,7 +358,8 @@ impl LaneOwner {
                     head: committer.fold().head(),
                     settled: committer.settled().unwrap_or(0),
                     undecided: committer.undecided(),
-                    ledger_failing: tenure.append_retry.is_failing(),
+                    ledger_failing: tenure.append_retry.is_failing()
+                        || tenure.appending_since.is_some_and(|since| since.elapsed() >= ms(HEARTBEAT_MS)),
                     redis_failing: tenure.redis_failing,
                 };
                 self.metrics.undecided.set(count(now.undecided as u64));

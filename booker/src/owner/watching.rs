@@ -1,7 +1,9 @@
 //! The owner's eyes: heartbeat, undecided intents, ticker, the sale's stock, reconciliation, unloading (R7, R9).
 
+use std::time::Duration;
+
 use domain::event::Event as _;
-use domain::limits::{DECIDED_KEEP_MS, MAX_READ_EVENTS};
+use domain::limits::{DECIDED_KEEP_MS, HEARTBEAT_MS, MAX_READ_EVENTS, OWNER_RETRY_MS};
 use domain::{Act, Millis, SaleEvent};
 use ledger::{Entry, Head};
 use lua::CallError;
@@ -27,19 +29,23 @@ impl LaneOwner {
     /// Looks at Redis, then at the log: one look at a time.
     pub(super) fn look_now(&mut self) {
         let Phase::Serving(tenure) = &mut self.phase else { return };
-        if tenure.looking {
-            // At most one look follows at once, however many ask for it: the next heartbeat comes anyway.
+        if std::mem::replace(&mut tenure.looking, true) {
+            // What is seen now may be older than what made somebody ask. One look follows, however many ask.
+            tenure.look_again = true;
             return;
         }
-        tenure.looking = true;
         tenure.look_again = false;
         let (asked, context) = (tenure.committer.ask(), self.context.clone());
         self.start(async move { What::Meta(asked, lua::lane::meta(&context.redis, &context.keys).await) });
     }
 
     pub(super) fn on_meta(&mut self, asked: Asked, result: Result<LaneMeta, CallError>, now: Instant) {
+        let mut undecided = 0;
         let state = match result {
-            Ok(meta) => Some(meta.state),
+            Ok(meta) => {
+                undecided = meta.confirming;
+                Some(meta.state)
+            }
             Err(error) => {
                 self.redis_failed("look", &error, now);
                 None
@@ -49,7 +55,7 @@ impl LaneOwner {
             tenure.redis_failing = false;
             // Without the log's word this decides nothing but what Redis needs: a fenced owner's load is refused by its epoch.
             tenure.committer.observe(asked, Some(state), None);
-            self.on_view(now);
+            self.on_view(undecided > 0);
         }
         let context = self.context.clone();
         self.start(async move { What::Head(asked, state, context.ledger.head(&context.log).await) });
@@ -74,17 +80,16 @@ impl LaneOwner {
         match tenure.committer.observe(asked, state, Some(&head)) {
             Verdict::Fine => {
                 if std::mem::take(&mut tenure.look_again) {
-                    self.timers.look = self.timers.look.min(now + std::time::Duration::from_millis(10));
+                    self.timers.look = self.timers.look.min(now + Duration::from_millis(OWNER_RETRY_MS.0));
                 }
-                self.on_view(now);
             }
             Verdict::StepDown => self.step_down("a look at the log found another writer"),
             Verdict::LedgerLostData => self.stop("the ledger has less than it had"),
         }
     }
 
-    /// After each look that found the lane loaded: what may have been forgotten is read again.
-    pub(super) fn on_view(&mut self, _now: Instant) {
+    /// After each look that found the lane loaded: what may have been forgotten is told and read again.
+    pub(super) fn on_view(&mut self, undecided: bool) {
         let Phase::Serving(tenure) = &mut self.phase else { return };
         if tenure.committer.settled().is_none() {
             return;
@@ -95,7 +100,7 @@ impl LaneOwner {
                 let _ = self.ended.send(passes);
             }
         }
-        if !std::mem::replace(&mut tenure.rereading, true) {
+        if undecided && !std::mem::replace(&mut tenure.rereading, true) {
             let context = self.context.clone();
             self.start(async move { What::Undecided(lua::lane::undecided_all(&context.redis, &context.keys).await) });
         }
@@ -139,7 +144,7 @@ impl LaneOwner {
             self.timers.reap = now;
         }
         if reaped.requeued > 0 {
-            self.on_view(now);
+            self.on_view(true);
         }
     }
 
@@ -169,7 +174,7 @@ impl LaneOwner {
                 Ok(event) => event,
                 Err(error) => {
                     tracing::error!(log = %self.context.sale_log, seq = entry.seq, %error, "the sale's log cannot be read: its stock stays out");
-                    self.timers.pull = now + std::time::Duration::from_secs(1);
+                    self.timers.pull = now + Duration::from_millis(HEARTBEAT_MS);
                     return;
                 }
             };
@@ -227,8 +232,8 @@ impl LaneOwner {
             tracing::warn!(log = %self.context.log, item = %item.item, was = item.was, is = item.is, "free units in Redis were not the ledger's: mended");
             units += off;
         }
-        self.metrics.difference_free.set(super::tenure::count(units));
-        self.metrics.mended_free.increment(units);
+        self.metrics.difference.set(super::tenure::count(units));
+        self.metrics.mended.increment(units);
     }
 
     /// A day after the sale is over nobody needs its records in Redis: the fold answers (R6, growth).
