@@ -1,0 +1,132 @@
+//! What holds when things die: the real program and its real Redis, killed, wiped and edited while visitors buy.
+//!
+//! The visitors keep a history of what they were told; afterwards the ledger, the visitors' lists and `holdfast audit`
+//! must agree with it. Every run ends by buying all that is left, so that a leaked unit is as visible as one sold twice.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod buyers;
+mod http;
+mod line;
+mod rig;
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use buyers::{Run, buy_the_rest, judge, shop};
+use rig::{Rig, within};
+
+/// Times something is killed in the run with kills.
+const KILLS: u32 = 24;
+/// Buyers at once: enough that every step of a booking is under way whenever something dies.
+const BUYERS: u64 = 24;
+
+fn sale(id: &str, units: u64) -> String {
+    format!(
+        "id = \"{id}\"\nadmission = \"none\"\nhold = {{ ttl = \"2s\", paying_ttl = \"2s\" }}\n\n[[items]]\nid = \"seat\"\nunits = {units}\n"
+    )
+}
+
+/// Runs `harm` while visitors buy, lets them go on until they have certain answers, buys the rest, judges.
+fn while_visitors_buy(rig: &mut Rig, name: &'static str, units: u64, harm: impl FnOnce(&mut Rig, &Run)) {
+    rig.sell(&sale(name, units));
+    let run = Run::new(name, "seat", rig.banner("public"));
+    std::thread::scope(|scope| {
+        for buyer in 0..BUYERS {
+            let run = &run;
+            scope.spawn(move || shop(run, buyer));
+        }
+        assert!(within(Duration::from_secs(10), || run.booked().len() > 20), "nobody could buy: {:?}", run.lies);
+        harm(rig, &run);
+        run.stop.store(true, Ordering::Relaxed);
+    });
+    buy_the_rest(&run, Duration::from_secs(60));
+    judge(&run, &rig.log(&format!("lane/{name}/0")), units);
+    rig.audit(name);
+    eprintln!("{name}: {} bookings acknowledged", run.booked().len());
+}
+
+/// A seed that is printed, so that the order of kills can be had again.
+fn seed() -> u64 {
+    let given = std::env::var("HOLDFAST_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into());
+    eprintln!("HOLDFAST_TEST_SEED={seed}");
+    seed
+}
+
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state >> 33
+}
+
+#[test]
+fn no_acknowledged_booking_is_lost_when_program_and_redis_are_killed_again_and_again() {
+    let mut rig = Rig::start();
+    let mut dice = seed();
+    while_visitors_buy(&mut rig, "killed", 150_000, |rig, run| {
+        for round in 0..KILLS {
+            let before = run.booked().len();
+            std::thread::park_timeout(Duration::from_millis(100 + next(&mut dice) % 900));
+            match next(&mut dice) % 3 {
+                0 => rig.kill_redis(),
+                1 => {
+                    rig.kill();
+                    rig.go_on();
+                }
+                _ => {
+                    rig.kill_redis();
+                    rig.kill();
+                    rig.go_on();
+                }
+            }
+            *run.public.write().unwrap() = rig.banner("public");
+            assert!(
+                within(Duration::from_secs(20), || run.booked().len() > before),
+                "round {round}: nobody could buy any more"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_wiped_redis_sells_nothing_twice_and_service_resumes_by_itself() {
+    let mut rig = Rig::start();
+    while_visitors_buy(&mut rig, "wiped", 20_000, |rig, run| {
+        for _ in 0..3 {
+            let before = run.booked().len();
+            rig.redis(&["FLUSHALL"]);
+            assert!(within(Duration::from_secs(20), || run.booked().len() > before + 200), "service did not resume");
+        }
+    });
+}
+
+#[test]
+fn a_redis_that_shows_more_stock_than_there_is_sells_nothing_twice() {
+    let mut rig = Rig::start();
+    // Few units, so that the sale is sold out while Redis lies about it.
+    while_visitors_buy(&mut rig, "edited", 600, |rig, run| {
+        let keys = rig.redis(&["--scan", "--pattern", "*{edited:0}:lane"]);
+        let lane = keys.lines().next().expect("the lane's key").to_owned();
+        for _ in 0..3 {
+            let free = rig.redis(&["HINCRBY", &lane, "f:seat", "500"]);
+            assert!(free.trim().parse::<i64>().is_ok(), "the edit did not take: {free}");
+            std::thread::park_timeout(Duration::from_millis(1_500));
+        }
+        assert!(run.booked().len() > 20);
+    });
+}
+
+#[test]
+fn nobody_loses_the_place_in_line_when_program_and_redis_die() {
+    let mut rig = Rig::start();
+    line::survives(&mut rig, |rig| {
+        rig.kill_redis();
+        rig.kill();
+        rig.go_on();
+    });
+}
+
+#[test]
+fn nobody_loses_the_place_in_line_when_redis_is_wiped() {
+    let mut rig = Rig::start();
+    line::survives(&mut rig, |rig| drop(rig.redis(&["FLUSHALL"])));
+}

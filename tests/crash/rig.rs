@@ -1,0 +1,167 @@
+//! The appliance as a real process that can be killed at any moment, and what can be done to its Redis behind its back.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::RwLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long the program may take from start to serving. Generous: the machine may be building something beside the test.
+const START: Duration = Duration::from_secs(30);
+
+pub(crate) struct Rig {
+    pub(crate) dir: tempfile::TempDir,
+    program: Option<Child>,
+    banner: RwLock<Value>,
+}
+
+impl Rig {
+    /// A fresh appliance without any sale but the demo.
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("hf").tempdir().unwrap();
+        let mut rig = Self { dir, program: None, banner: RwLock::new(Value::Null) };
+        rig.go_on();
+        rig
+    }
+
+    /// Starts the program on whatever the data directory holds now and waits until it serves.
+    pub(crate) fn go_on(&mut self) {
+        let begun = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+            .args(["dev", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
+            .arg(self.data())
+            .env("HOLDFAST_EDGE_VISITORS_PER_MINUTE", "0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(self.log_file())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let banner: Value = serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("no banner but {line:?}; log: {}", tail(&self.dir.path().join("stderr.log"))));
+        assert!(banner["ready"] == true && begun.elapsed() < START, "{banner} after {:?}", begun.elapsed());
+        *self.banner.write().unwrap() = banner;
+        self.program = Some(child);
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn log_file(&self) -> Stdio {
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("stderr.log")).unwrap();
+        log.into()
+    }
+
+    pub(crate) fn banner(&self, field: &str) -> String {
+        self.banner.read().unwrap()[field].as_str().unwrap().to_owned()
+    }
+
+    /// kill -9 of the program; its Redis is left to itself.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.program.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// kill -9 of the Redis the program runs on; the program has to notice and start another.
+    pub(crate) fn kill_redis(&self) {
+        let info = self.redis(&["INFO", "server"]);
+        let Some(pid) = info.lines().find_map(|line| line.strip_prefix("process_id:")) else { return };
+        let done = Command::new("kill").args(["-9", pid.trim()]).stderr(Stdio::null()).status().unwrap();
+        assert!(done.success() || !Path::new(&format!("/proc/{}", pid.trim())).exists());
+    }
+
+    /// Says something to Redis with its own command line client. Empty when Redis does not answer just now.
+    pub(crate) fn redis(&self, words: &[&str]) -> String {
+        let socket = self.banner("redis");
+        let socket = socket.strip_prefix("unix:").unwrap();
+        let out = Command::new("redis-cli").args(["-s", socket]).args(words).output().unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    /// Runs the command line client of the appliance against its data directory: exit code, stdout, stderr.
+    pub(crate) fn cli(&self, words: &[&str]) -> (i32, String, String) {
+        let out = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+            .args(words)
+            .arg("--data")
+            .arg(self.data())
+            .env("HOLDFAST_ADMIN_LISTEN", self.banner("admin").trim_start_matches("http://"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (out.status.code().unwrap_or(-1), text(&out.stdout), text(&out.stderr))
+    }
+
+    /// Applies a sale document and opens it.
+    pub(crate) fn sell(&self, document: &str) {
+        let file = self.dir.path().join("sale.toml");
+        std::fs::write(&file, document).unwrap();
+        let id = document.lines().find_map(|line| line.strip_prefix("id = ")).unwrap().trim_matches('"').to_owned();
+        for words in [vec!["sale", "apply", file.to_str().unwrap()], vec!["sale", "open", &id]] {
+            let (code, out, err) = self.cli(&words);
+            assert!(code == 0, "{words:?} ended with {code}: {out}{err}");
+        }
+    }
+
+    /// The events of a log, each as JSON with its `seq`.
+    pub(crate) fn log(&self, log: &str) -> Vec<Value> {
+        let (code, out, err) = self.cli(&["log", "read", log, "--json"]);
+        assert!(code == 0, "log read ended with {code}: {err}");
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The proof from the stores themselves; panics with its report when an invariant fails.
+    pub(crate) fn audit(&self, sale: &str) {
+        let (code, out, err) = self.cli(&["audit", sale]);
+        assert!(
+            code == 0,
+            "audit of {sale} ended with {code}:\n{out}{err}{}",
+            tail(&self.dir.path().join("stderr.log"))
+        );
+    }
+}
+
+/// Ends the program the way an operator does, and insists that nothing is left over.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let Some(mut child) = self.program.take() else { return };
+        let redis = self.redis(&["INFO", "server"]);
+        let redis = redis.lines().find_map(|line| line.strip_prefix("process_id:")).map(|pid| pid.trim().to_owned());
+        let _ = Command::new("kill").arg(child.id().to_string()).status();
+        let ended = within(Duration::from_secs(20), || child.try_wait().unwrap().is_some());
+        let _ = child.kill();
+        let _ = child.wait();
+        let gone = redis.is_none_or(|pid| {
+            let gone = within(Duration::from_secs(5), || !Path::new(&format!("/proc/{pid}")).exists());
+            let _ = Command::new("kill").args(["-9", &pid]).stderr(Stdio::null()).status();
+            gone
+        });
+        if !std::thread::panicking() {
+            assert!(ended, "SIGTERM did not end the program within 20 s");
+            assert!(gone, "the program left its redis-server behind");
+        }
+    }
+}
+
+/// Polls until `fact` holds; false when it still does not after `patience`.
+pub(crate) fn within(patience: Duration, mut fact: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + patience;
+    while Instant::now() < end {
+        if fact() {
+            return true;
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    fact()
+}
+
+fn tail(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
