@@ -169,6 +169,10 @@ async fn an_act_under_doubt_says_so_and_its_repetition_is_recorded_once() {
     world.faulty.next(Call::Append, Fault::Refuse);
     let refused = sales.open(&sale("night"), by("ann")).await.unwrap_err();
     assert!(matches!(&refused, SalesError::Store(_)), "{refused}");
+    let full = ledger::Error::Full { path: "/data/ledger.db".into() };
+    world.faulty.next(Call::Append, Fault::Fail(full));
+    let refused = sales.open(&sale("night"), by("ann")).await.unwrap_err();
+    assert!(refused.to_string().contains("free space"), "{refused}");
     sales.open(&sale("night"), by("ann")).await.unwrap();
     assert_eq!(world.log("night").await.len(), 2);
 }

@@ -116,9 +116,12 @@ impl Desk {
         self.leaves.entry(number).or_default().push(answer);
     }
 
-    /// A pass that ended by a booking.
+    /// A pass that ended by a booking. One that is not alive is none of this desk's: a booking follows the entry that
+    /// granted its pass.
     pub(crate) fn ended(&mut self, number: u64) {
-        self.ended.insert(number);
+        if self.fold.is_active(number) {
+            self.ended.insert(number);
+        }
     }
 
     /// Runs a step on what is known now.

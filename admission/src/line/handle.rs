@@ -167,10 +167,13 @@ pub(crate) struct Inbox {
 const KEPT: usize = 65_536;
 
 impl Inbox {
-    /// Keeps ends for the next time this process owns the line.
+    /// Keeps ends for the next time this process owns the line. A lane's owner may tell of every booking there ever was:
+    /// the highest numbers are those whose pass may still live.
     pub(crate) fn keep(&mut self, ended: impl IntoIterator<Item = u64>) {
-        let room = KEPT.saturating_sub(self.kept.len());
-        self.kept.extend(ended.into_iter().take(room));
+        self.kept.extend(ended);
+        while self.kept.len() > KEPT {
+            self.kept.pop_first();
+        }
     }
 }
 
@@ -258,5 +261,34 @@ impl Line {
         })?;
         // An owner that went down without an answer may have done it.
         answered.await.unwrap_or(Err(LineError::Unknown))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_queue_is_busy_and_a_gone_owner_is_no_owner() {
+        let (line, inbox) = channel(&"night".parse().unwrap(), 1);
+        let waits = tokio::spawn({
+            let line = line.clone();
+            async move { line.join(VisitorHash([1; 16]), None).await }
+        });
+        while line.requests.capacity() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(line.claim(VisitorHash([2; 16]), 1).await, Err(LineError::Busy));
+        drop(inbox);
+        assert_eq!(waits.await.unwrap(), Err(LineError::Unknown), "an owner that went down may have done it");
+        assert_eq!(line.leave(VisitorHash([2; 16]), 1).await, Err(LineError::NoOwner));
+    }
+
+    #[test]
+    fn of_ends_that_nobody_logged_the_latest_are_kept() {
+        let (_line, mut inbox) = channel(&"night".parse().unwrap(), 1);
+        inbox.keep(1..=KEPT as u64 + 10);
+        assert_eq!((inbox.kept.len(), inbox.kept.first().copied()), (KEPT, Some(11)));
     }
 }
