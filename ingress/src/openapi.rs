@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::call::Call;
-use crate::problem::{KINDS, Name};
+use crate::problem::Name;
 use crate::rendered::Rendered;
 use crate::reply::Response;
 use crate::{admin, schema, visitor};
@@ -260,6 +260,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::problem::KINDS;
     use crate::route::Route;
 
     fn described(document: &Value) -> BTreeSet<String> {

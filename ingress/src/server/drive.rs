@@ -131,7 +131,8 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, most: Duration
     let discard = async {
         socket.shutdown().await?;
         let mut left = HTTP_LINGER_BYTES;
-        let mut bytes = [0; 8_192];
+        // On the heap: it would otherwise be part of every connection's future, which most never come to use.
+        let mut bytes = vec![0; 8_192];
         while left > 0 {
             match socket.read(&mut bytes).await? {
                 0 => break,

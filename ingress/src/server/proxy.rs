@@ -27,12 +27,11 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Said> {
     if signature != SIGNATURE || version_command >> 4 != 2 || length > MOST_BYTES {
         return None;
     }
-    let mut buffer = [0; MOST_BYTES];
-    let body = buffer.get_mut(..length)?;
-    stream.read_exact(body).await.ok()?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
     match version_command & 0xf {
         0 => Some(Said::Itself),
-        1 => client(family, body),
+        1 => client(family, &body),
         _ => None,
     }
 }

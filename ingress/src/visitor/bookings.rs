@@ -162,7 +162,7 @@ pub(crate) async fn list(call: Call) -> Result<Response, Problem> {
     for (sale, bookings) in sales.iter().zip(join_all(asked).await) {
         found.extend(bookings.map_err(outcome::lane)?.into_iter().map(|booking| (sale.id(), booking)));
     }
-    found.sort_by(|(_, a), (_, b)| (b.at, b.id).cmp(&(a.at, a.id)));
+    found.sort_by_key(|(_, booking)| std::cmp::Reverse((booking.at, booking.id)));
     let bookings = found.iter().map(|(sale, booking)| body(sale, booking)).collect();
     Ok(reply::json(StatusCode::OK, &BookingsBody { bookings }))
 }

@@ -86,6 +86,16 @@ impl Client {
         timeout(PATIENCE, self.stream.write_all(bytes)).await.unwrap().unwrap();
     }
 
+    pub async fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    /// Status of an answer, if there is one.
+    pub async fn try_get(&mut self, path: &str) -> Option<u16> {
+        self.try_write(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.ok()?;
+        self.reply().await.map(|reply| reply.status)
+    }
+
     pub async fn reply(&mut self) -> Option<Reply> {
         self.reply_to(false).await
     }
@@ -119,7 +129,7 @@ impl Client {
     }
 
     async fn more(&mut self) -> usize {
-        let mut bytes = [0; 16 << 10];
+        let mut bytes = vec![0; 16 << 10];
         let read = timeout(PATIENCE, self.stream.read(&mut bytes)).await.expect("something in time").unwrap_or(0);
         self.buffer.extend_from_slice(&bytes[..read]);
         read

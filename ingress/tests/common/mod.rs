@@ -91,15 +91,20 @@ pub fn key(id: u32) -> Key {
 impl World {
     /// The edge alone: no sales, no Redis.
     pub async fn bare(settings: Settings) -> Self {
-        Self::build(settings, None, &[]).await
+        Self::build(settings, None, &[], true).await
+    }
+
+    /// Like [`World::bare`], for settings under which a plain request is not answered.
+    pub async fn bare_unasked(settings: Settings) -> Self {
+        Self::build(settings, None, &[], false).await
     }
 
     /// The edge with these sales, served by their owners.
     pub async fn with(sales: &[&str], settings: Settings) -> Self {
-        Self::build(settings, Some(TestRedis::start().unwrap()), sales).await
+        Self::build(settings, Some(TestRedis::start().unwrap()), sales, true).await
     }
 
-    async fn build(settings: Settings, redis: Option<TestRedis>, docs: &[&str]) -> Self {
+    async fn build(settings: Settings, redis: Option<TestRedis>, docs: &[&str], describe: bool) -> Self {
         let files = tempfile::tempdir().unwrap();
         let ledger = Ledger::sqlite(&files.path().join("ledger.db")).unwrap();
         let registry = Sales::start(ledger.clone(), "test".into(), clock::system()).await.unwrap();
@@ -121,7 +126,10 @@ impl World {
             tokio::spawn(ingress::serve_public(listener, app.clone(), stopped.clone())),
             tokio::spawn(ingress::serve_admin(admin_listener, app.clone(), stopped)),
         ];
-        let get = async |address| Client::to(address).await.get("/openapi.json", &[]).await.json();
+        let get = async |address| match describe {
+            true => Client::to(address).await.get("/openapi.json", &[]).await.json(),
+            false => serde_json::Value::Null,
+        };
         let description = (get(public).await, get(admin).await);
         let world = Self { app, public, admin, registry, stop, redis, ready, servers, description, _files: files };
         world.loaded().await;
