@@ -74,6 +74,9 @@ impl Redis {
     pub(crate) async fn call(&self, call: &Call) -> Result<Value, CallError> {
         let begin = Instant::now();
         let result = self.run(call, begin + self.inner.settings.call).await;
+        if let Err(CallError::Broken { why }) = &result {
+            tracing::error!(script = call.script.name, %why, "a script failed, perhaps half applied");
+        }
         self.inner.metrics.called(call.script, call.group, begin.elapsed(), result.as_ref().err());
         result
     }

@@ -24,11 +24,14 @@ async fn count(redis: &Redis, id: u64) -> Result<Value, CallError> {
     redis.call(&call).await
 }
 
+/// Id, outcome, and how long it took.
+type Outcome = (u64, Result<Value, CallError>, Duration);
+
 /// Calls under way while something happens to the server.
 struct Load {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
-    tasks: Vec<tokio::task::JoinHandle<Vec<(u64, Result<Value, CallError>, Duration)>>>,
+    tasks: Vec<tokio::task::JoinHandle<Vec<Outcome>>>,
 }
 
 impl Load {

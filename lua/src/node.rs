@@ -118,6 +118,7 @@ impl Node {
         match timeout_at(deadline.min(Instant::now() + self.connect), self.dial()).await {
             Ok(Ok(connection)) => {
                 let connection = Arc::new(connection);
+                tracing::info!(target = %self.target, "connected to Redis");
                 *failed = None;
                 *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&connection));
                 metrics.connected();
@@ -132,6 +133,9 @@ impl Node {
 
     fn failed(&self, last: &mut Option<(Instant, Cow<'static, str>)>, metrics: &Metrics, why: String) -> CallError {
         let why = Cow::from(why);
+        if last.is_none() {
+            tracing::warn!(%why, "Redis is away; calls are refused until it is back");
+        }
         *last = Some((Instant::now(), why.clone()));
         metrics.connect_failed();
         CallError::not_executed(why)

@@ -123,8 +123,8 @@ struct World {
 }
 
 /// Compares a reply of the server with the model's.
-fn same<T: PartialEq + std::fmt::Debug>(real: Result<T, CallError>, model: Result<T, CallError>) -> Option<T> {
-    assert_eq!(real, model);
+fn same<T: PartialEq + std::fmt::Debug>(real: Result<T, CallError>, model: &Result<T, CallError>) -> Option<T> {
+    assert_eq!(&real, model);
     real.ok()
 }
 
@@ -157,20 +157,20 @@ impl World {
                 let request =
                     |(id, stranger): &(u8, bool)| ReleaseRequest { id: item(*id), visitor: Self::who(*id, *stranger) };
                 let requests: Vec<_> = asks.iter().map(request).collect();
-                same(lane::release(&self.redis, &self.keys, &requests).await, self.model.release(&requests));
+                same(lane::release(&self.redis, &self.keys, &requests).await, &self.model.release(&requests));
             }
             Op::Cancel(ids) => {
                 let ids: Vec<_> = ids.iter().map(|id| item(*id)).collect();
-                same(lane::cancel(&self.redis, &self.keys, &ids).await, self.model.cancel(&ids));
+                same(lane::cancel(&self.redis, &self.keys, &ids).await, &self.model.cancel(&ids));
             }
             Op::Leave(passes) => {
                 let passes: Vec<_> = passes.iter().map(|(who, number)| (visitor(*who), *number)).collect();
-                same(lane::leave(&self.redis, &self.keys, &passes).await, self.model.leave(&passes));
+                same(lane::leave(&self.redis, &self.keys, &passes).await, &self.model.leave(&passes));
             }
             Op::Reap => {
                 let real = lane::reap(&self.redis, &self.keys, 0).await;
                 let now = real.as_ref().map_or(Millis(0), |reply| reply.now);
-                same(real, self.model.reap(now));
+                same(real, &self.model.reap(now));
             }
             Op::Age(id) => self.age(*id).await,
             Op::Pay(id) => self.pay(*id).await,
@@ -225,7 +225,7 @@ impl World {
         let group = group(if short { 1 } else { 60_000 }, limit, asks.iter().map(ask).collect());
         let real = lane::hold(&self.redis, &self.keys, &group).await;
         let now = real.as_ref().map_or(now, |reply| reply.now);
-        same(real, self.model.hold(&group, now));
+        same(real, &self.model.hold(&group, now));
     }
 
     async fn confirm(&mut self, asks: &[(u8, bool, Option<u64>)]) {
@@ -237,7 +237,7 @@ impl World {
         let requests: Vec<_> = asks.iter().map(ask).collect();
         let real = lane::confirm(&self.redis, &self.keys, &requests).await;
         let now = real.as_ref().map_or(Millis(0), |reply| reply.now);
-        same(real, self.model.confirm(&requests, now));
+        same(real, &self.model.confirm(&requests, now));
     }
 
     async fn age(&mut self, id: u8) {
@@ -273,7 +273,7 @@ impl World {
         if let Ok(real) = &mut real {
             real.sort_by_key(key);
         }
-        if let Some(intents) = same(real, self.model.undecided()) {
+        if let Some(intents) = same(real, &self.model.undecided()) {
             self.ledger.decide(&intents[..most.min(intents.len())]);
         }
     }
@@ -282,11 +282,11 @@ impl World {
         let LaneState::Loaded { settled, .. } = self.model.state else { return };
         if wrong && settled > 0 {
             let settle = self.ledger.settle(settled - 1, 0);
-            same(lane::settle(&self.redis, &self.keys, &settle).await, self.model.settle(&settle));
+            same(lane::settle(&self.redis, &self.keys, &settle).await, &self.model.settle(&settle));
         } else {
             let settle = self.ledger.settle(settled, most);
             let real = lane::settle(&self.redis, &self.keys, &settle).await;
-            let reply = same(real, self.model.settle(&settle)).unwrap();
+            let reply = same(real, &self.model.settle(&settle)).unwrap();
             assert!(matches!(reply, SettleReply::Settled { .. }));
         }
     }
@@ -304,7 +304,7 @@ impl World {
         let LaneState::Loaded { settled, .. } = self.model.state else { return };
         let items = self.ledger.fold(settled).mend_items();
         let mend = Mend { expected: settled + u64::from(wrong), items };
-        let reply = same(lane::mend(&self.redis, &self.keys, &mend).await, self.model.mend(&mend)).unwrap();
+        let reply = same(lane::mend(&self.redis, &self.keys, &mend).await, &self.model.mend(&mend)).unwrap();
         if let MendReply::Done(mended) = reply {
             assert!(self.edited || mended.is_empty(), "nothing was edited, and {mended:?} were wrong");
             self.edited = false;

@@ -171,7 +171,7 @@ mod tests {
             why: None,
             ..record()
         };
-        let empty = Record { lines: Lines::none(), fp: NO_FINGERPRINT, ..held.clone() };
+        let empty = Record { lines: Lines::none(), fp: NO_FINGERPRINT, ..record() };
         for record in [decided, held, empty] {
             assert_eq!(Record::decode(&record.encode()).unwrap(), record);
         }
@@ -183,7 +183,7 @@ mod tests {
         for cut in 0..REST + 20 {
             assert!(Record::decode(&good[..cut]).is_err(), "{cut}");
         }
-        let mut wrong_state = good.clone();
+        let mut wrong_state = good;
         wrong_state[0] = b'?';
         assert!(Record::decode(&wrong_state).is_err());
     }
