@@ -155,18 +155,15 @@ impl Answer {
             503 => "try again in a moment",
             _ => "",
         };
-        let mistakes = problem.get("mistakes").and_then(Value::as_array).into_iter().flatten();
+        let mistakes = problem.get("errors").and_then(Value::as_array).into_iter().flatten();
         Failure::new(what, why, fix).with_lines(mistakes.map(mistake_text))
     }
 }
 
-/// A mistake as the problem lists it: text, or key, value and problem.
+/// A mistake as the problem lists it: key, value and what is wrong.
 fn mistake_text(mistake: &Value) -> String {
     let text = |key: &str| mistake.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    match mistake {
-        Value::String(text) => text.clone(),
-        _ => domain::table::Mistake { key: text("key"), value: text("value"), problem: text("problem") }.to_string(),
-    }
+    domain::table::Mistake { key: text("key"), value: text("value"), problem: text("problem") }.to_string()
 }
 
 #[cfg(test)]
@@ -192,9 +189,9 @@ mod tests {
 
     #[test]
     fn a_problem_becomes_one_line_with_its_mistakes_below() {
-        let body = r#"{"title":"Bad request","detail":"2 mistakes","mistakes":["a","b"]}"#;
+        let body = r#"{"title":"Bad request","detail":"2 mistakes","errors":[{"key":"a","value":"1","problem":"no"}]}"#;
         let answer = Answer { status: 400, etag: None, body: body.to_owned() };
-        assert_eq!(answer.done("sale x").unwrap_err().to_string(), "sale x: Bad request: 2 mistakes\n  a\n  b");
+        assert_eq!(answer.done("sale x").unwrap_err().to_string(), "sale x: Bad request: 2 mistakes\n  a = 1: no");
         let answer = Answer { status: 404, etag: None, body: String::new() };
         assert_eq!(answer.done("sale x").unwrap_err().to_string(), "sale x: answered 404");
     }

@@ -62,7 +62,7 @@ pub(crate) async fn run(
 ) -> Result<Report, Failure> {
     let acts = SaleTruth::read(ledger, sale).await?;
     let mut lanes = Vec::new();
-    for number in 0..acts.lanes() {
+    for number in 0..acts.lanes {
         let keys = LaneKeys::new(sale, number);
         let first = match redis {
             Some(redis) => look(redis, &keys).await,

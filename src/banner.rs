@@ -57,7 +57,7 @@ impl Banner<'_> {
         );
         if self.demo {
             text.push_str("\nBook a ticket: join the line, get a pass when called, hold, confirm. Paste this:\n\n");
-            text.push_str(&journey(public));
+            text.push_str(&journey(&format!("http://{public}")));
         }
         text.push_str("\nCtrl-C ends it; started again on the same directory it goes on from where it was.\n");
         text
@@ -65,9 +65,9 @@ impl Banner<'_> {
 }
 
 /// Shell commands that book one unit of the demo sale. A test runs them.
-fn journey(public: SocketAddr) -> String {
+pub(crate) fn journey(public: &str) -> String {
     format!(
-        r#"H=http://{public}; J=$(mktemp)
+        r#"H={public}; J=$(mktemp)
 curl -sS -b $J -c $J -X POST $H/v1/sales/demo/tickets; echo
 until curl -sSf -b $J -c $J -X POST $H/v1/sales/demo/passes; do sleep 0.2; done; echo
 HOLD=$(curl -sS -b $J -X POST $H/v1/sales/demo/holds -H "Idempotency-Key: $RANDOM-$RANDOM" -H 'Content-Type: application/json' \

@@ -67,7 +67,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Log(Log),
     /// Send visitors, measure, and check what they saw
-    Load(crate::commands::load::Load),
+    Load(Box<crate::commands::load::Load>),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -80,6 +80,12 @@ pub(crate) enum Command {
     Version,
     /// Print a completion script for this shell
     Completion { shell: clap_complete::Shell },
+    /// Print the commands of the banner that book a ticket at this address
+    #[command(hide = true)]
+    Journey {
+        /// Where visitors are served: http://HOST:PORT
+        public: String,
+    },
     /// Print docs/metrics.md
     #[command(hide = true)]
     MetricsPage,

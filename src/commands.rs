@@ -35,7 +35,8 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Keys(Keys::Create { file }) => create_keys(&config(cli)?, file.as_ref()),
         Command::Version => version(json),
         Command::Completion { shell } => completion(*shell),
-        Command::MetricsPage => metrics_page(),
+        Command::Journey { public } => text(&crate::banner::journey(public)),
+        Command::MetricsPage => text(&crate::observe::page()),
     };
     exit.map(ExitCode::from)
 }
@@ -46,7 +47,7 @@ fn run_dev(config: &Config, dev: &Dev, json: bool) -> Result<Exit, Failure> {
 }
 
 fn run_serve(config: &Config, serve: &Serve, json: bool) -> Result<Exit, Failure> {
-    let asked = |role: &&str| serve.role.iter().any(|asked| asked == role);
+    let asked = |role: &str| serve.role.iter().any(|asked| asked == role);
     if let Some(unknown) = serve.role.iter().find(|role| !ROLES.contains(&role.as_str()) && *role != "all") {
         return Err(Failure::usage(
             format!("role {unknown:?}"),
@@ -54,8 +55,7 @@ fn run_serve(config: &Config, serve: &Serve, json: bool) -> Result<Exit, Failure
             format!("there is {}", ROLES.join(", ")),
         ));
     }
-    if !serve.role.is_empty() && !serve.role.iter().any(|role| role == "all") && !ROLES.iter().all(|role| asked(&role))
-    {
+    if !serve.role.is_empty() && !serve.role.iter().any(|role| role == "all") && !ROLES.iter().all(|role| asked(role)) {
         return Err(Failure::usage(
             "roles",
             "for now every process has all of them",
@@ -108,15 +108,12 @@ fn version(json: bool) -> Result<Exit, Failure> {
 fn completion(shell: clap_complete::Shell) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "holdfast", &mut script);
-    let mut out = out::Out::new();
-    out.text(&String::from_utf8_lossy(&script))?;
-    out.done()?;
-    Ok(Exit::Done)
+    text(&String::from_utf8_lossy(&script))
 }
 
-fn metrics_page() -> Result<Exit, Failure> {
+fn text(text: &str) -> Result<Exit, Failure> {
     let mut out = out::Out::new();
-    out.text(&crate::observe::page())?;
+    out.text(text)?;
     out.done()?;
     Ok(Exit::Done)
 }

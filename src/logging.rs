@@ -27,7 +27,9 @@ pub(crate) fn start(settings: &LogSettings) -> Result<(), Failure> {
 pub(crate) fn end_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
-        let why = panic.payload_as_str().unwrap_or("no message");
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let why = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
         crate::out::say(format_args!(
             "holdfast: bug{place}: {why}; start it again, nothing acknowledged is lost, and report this line"
         ));

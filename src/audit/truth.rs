@@ -35,7 +35,7 @@ async fn each<E: Event>(
 
 /// The sale's log.
 pub(super) struct SaleTruth {
-    lanes: u16,
+    pub(super) lanes: u16,
     pub(super) room: bool,
     /// Units each act gave out, by its seq.
     pub(super) acts: BTreeMap<u64, BTreeMap<ItemId, u64>>,
@@ -65,14 +65,10 @@ impl SaleTruth {
             return Err(Failure::new(
                 format!("sale {sale}"),
                 "the ledger has none of this name",
-                "holdfast sale list shows all",
+                "holdfast log list sale/ shows all",
             ));
         }
         Ok(truth)
-    }
-
-    pub(super) const fn lanes(&self) -> u16 {
-        self.lanes
     }
 
     /// Units of an item that all acts gave out.

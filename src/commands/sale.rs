@@ -57,9 +57,11 @@ fn apply(config: &Config, file: &Path, as_json: bool) -> Result<Exit, Failure> {
 
 fn act(admin: &Admin, sale: &str, act: &str, why: &str, as_json: bool) -> Result<Exit, Failure> {
     let what = format!("sale {sale}");
-    let body = if why.is_empty() { json!({}) } else { json!({ "reason": why }) };
+    let body = if why.is_empty() { json!({}) } else { json!({ "why": why }) };
     let answer = admin.call("POST", &format!("{}/{act}", path(sale)), &[], &body.to_string())?.done(&what)?;
-    wait_until_served(admin, sale)?;
+    if act == "open" {
+        wait_until_served(admin, sale)?;
+    }
     told(as_json, &answer.body, format_args!("{what}: {act}{}", if act == "open" { "ed" } else { "d" }))
 }
 
@@ -82,7 +84,8 @@ fn list(admin: &Admin, as_json: bool) -> Result<Exit, Failure> {
     let mut out = Out::new();
     for sale in body.get("sales").and_then(Value::as_array).into_iter().flatten() {
         let text = |key: &str| sale.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if !out.line(format_args!("{}\t{}\t{}", text("id"), text("state"), text("title")))? {
+        let title = sale.pointer("/doc/title").and_then(Value::as_str).unwrap_or_default();
+        if !out.line(format_args!("{}\t{}\t{title}", text("id"), text("state")))? {
             break;
         }
     }
@@ -116,9 +119,10 @@ fn wait_until_served(admin: &Admin, sale: &str) -> Result<(), Failure> {
 }
 
 fn is_served(sale: &Value) -> bool {
-    let loaded = |part: &Value| part.get("loaded").and_then(Value::as_bool) != Some(false);
-    let lanes = sale.get("lanes").and_then(Value::as_array);
-    lanes.is_none_or(|lanes| lanes.iter().all(loaded)) && sale.get("line").is_none_or(loaded)
+    let loaded = |part: &Value| part.get("loaded").and_then(Value::as_bool) == Some(true);
+    let Some(live) = sale.get("live") else { return false };
+    let lanes = live.get("lanes").and_then(Value::as_array);
+    lanes.is_some_and(|lanes| lanes.iter().all(loaded)) && live.get("line").is_none_or(loaded)
 }
 
 fn path(sale: &str) -> String {

@@ -45,7 +45,8 @@ impl Dev {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        let banner: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?} is no banner; log: {}", said()));
+        let banner: Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?} is no banner; log: {}", said()));
         assert!(begin.elapsed() < START);
         Self { child, banner, log }
     }
@@ -55,8 +56,17 @@ impl Dev {
     }
 
     /// One request to the visitors' listener.
-    pub fn public(&self, client: &mut Client, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
-        client.call(self.says("public"), method, path, headers, body).unwrap_or_else(|_| panic!("no answer; log: {}", self.log()))
+    pub fn public(
+        &self,
+        client: &mut Client,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Answer {
+        client
+            .call(self.says("public"), method, path, headers, body)
+            .unwrap_or_else(|_| panic!("no answer; log: {}", self.log()))
     }
 
     pub fn log(&self) -> String {

@@ -110,7 +110,12 @@ fn all_mistakes_of_the_settings_are_told_with_exit_code_2() {
     command.arg("--config").arg(&file).env("HOLDFAST_THREADS", "many");
     let (code, out, err) = run(&mut command);
     assert_eq!((code, out.as_str()), (2, ""));
-    for wanted in ["3 mistakes", "mode = \"prod\"", "did you mean \"listen\"?", "threads = \"many\" (from HOLDFAST_THREADS): must be 0 to 1024"] {
+    for wanted in [
+        "3 mistakes",
+        "mode = \"prod\"",
+        "did you mean \"listen\"?",
+        "threads = \"many\" (from HOLDFAST_THREADS): must be 0 to 1024",
+    ] {
         assert!(err.contains(wanted), "{err}\nshould say {wanted:?}");
     }
 }
@@ -120,7 +125,9 @@ fn production_refuses_keys_somebody_made_up_and_an_unset_redis() {
     let folder = folder();
     let serve = || {
         let mut command = holdfast();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]).arg(folder.path());
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
+            .arg(folder.path());
         command.env("HOLDFAST_MODE", "production");
         command
     };
