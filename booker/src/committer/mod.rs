@@ -43,7 +43,8 @@ impl Default for Bounds {
         Self {
             intents: 2 * limits::MAX_CONFIRMING,
             append_events: limits::MAX_APPEND_EVENTS,
-            append_bytes: limits::MAX_APPEND_BYTES,
+            // With a byte for what a store puts between two events.
+            append_bytes: limits::MAX_APPEND_BYTES - limits::MAX_APPEND_EVENTS,
             settle: limits::MAX_SETTLE_EVENTS,
             unsettled: 16 * limits::MAX_APPEND_EVENTS,
             load_chunk: limits::MAX_LOAD_CHUNK,

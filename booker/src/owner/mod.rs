@@ -231,7 +231,7 @@ impl LaneOwner {
             What::Replay(result) => self.on_replay(result, now),
             What::Load(step, result) => self.on_load(&step, result, now),
             What::Meta(asked, result) => self.on_meta(asked, result, now),
-            What::Head(asked, state, result) => self.on_head(asked, state, result, now),
+            What::Head(asked, state, result) => self.on_head(asked, state, result),
             What::Undecided(result) => self.on_undecided(result),
             What::Reaped(result) => self.on_reaped(&result, now),
             What::SaleLog(result) => self.on_sale_log(result, now),

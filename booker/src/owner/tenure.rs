@@ -59,6 +59,7 @@ pub(super) struct Tenure {
     pub(super) redis_retry: Backoff,
     pub(super) replaying: bool,
     pub(super) looking: bool,
+    pub(super) reading_head: bool,
     /// Another look is wanted, at once.
     pub(super) look_again: bool,
     pub(super) redis_failing: bool,
@@ -291,6 +292,7 @@ impl LaneOwner {
             redis_retry: Backoff::default(),
             replaying: false,
             looking: false,
+            reading_head: false,
             look_again: false,
             redis_failing: false,
             rereading: false,
@@ -319,7 +321,7 @@ impl LaneOwner {
         self.phase = Phase::Waiting;
         self.claims += 1;
         self.orphan_confirms();
-        self.timers.lease = self.timers.lease.min(Instant::now() + ms(LEASE_EVERY_MS));
+        self.timers.lease = Instant::now();
     }
 
     /// Nothing that could be done from here would be right: stop the lane and call for somebody (R9).

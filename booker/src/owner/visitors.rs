@@ -212,9 +212,15 @@ impl LaneOwner {
         self.visitors.holds.calls -= 1;
         match result {
             Ok(HoldReplies { now, replies }) => {
+                let doc = self.context.doc();
                 for (wait, reply) in waiting.into_iter().zip(replies) {
-                    let answer = self.hold_answer(&wait.request, reply, now);
-                    self.reply_hold(wait.reply, Ok(answer));
+                    let on_sale = wait.request.lines.iter().all(|(item, _)| doc.item(item).is_some());
+                    let answer = match self.hold_answer(&wait.request, reply, now) {
+                        // The sale has the item, and its stock is on the way into the lane.
+                        HoldAnswer::NoSuchItem if on_sale => Err(LaneError::NotLoaded),
+                        answer => Ok(answer),
+                    };
+                    self.reply_hold(wait.reply, answer);
                 }
             }
             Err(error) => {

@@ -40,10 +40,9 @@ impl LaneOwner {
     }
 
     pub(super) fn on_meta(&mut self, asked: Asked, result: Result<LaneMeta, CallError>, now: Instant) {
-        let mut undecided = 0;
         let state = match result {
             Ok(meta) => {
-                undecided = meta.confirming;
+                self.on_state(asked, meta);
                 Some(meta.state)
             }
             Err(error) => {
@@ -51,25 +50,39 @@ impl LaneOwner {
                 None
             }
         };
-        if let (Phase::Serving(tenure), Some(state)) = (&mut self.phase, state) {
-            tenure.redis_failing = false;
-            // Without the log's word this decides nothing but what Redis needs: a fenced owner's load is refused by its epoch.
-            tenure.committer.observe(asked, Some(state), None);
-            self.on_view(undecided > 0);
-        }
-        let context = self.context.clone();
-        self.start(async move { What::Head(asked, state, context.ledger.head(&context.log).await) });
-    }
-
-    pub(super) fn on_head(
-        &mut self,
-        asked: Asked,
-        state: Option<LaneState>,
-        result: Result<Head, ledger::Error>,
-        now: Instant,
-    ) {
         let Phase::Serving(tenure) = &mut self.phase else { return };
         tenure.looking = false;
+        if std::mem::take(&mut tenure.look_again) {
+            self.timers.look = self.timers.look.min(now + Duration::from_millis(OWNER_RETRY_MS.0));
+        }
+        // A ledger that hangs must not keep the owner from seeing what becomes of Redis.
+        if !std::mem::replace(&mut tenure.reading_head, true) {
+            let context = self.context.clone();
+            self.start(async move { What::Head(asked, state, context.ledger.head(&context.log).await) });
+        }
+    }
+
+    fn on_state(&mut self, asked: Asked, meta: LaneMeta) {
+        let over = self.is_over();
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        tenure.redis_failing = false;
+        match (meta.state, tenure.committer.is_unloaded()) {
+            // Nobody needs a sale in Redis that is over: it is not loaded first only to be unloaded.
+            (LaneState::Empty, false) if over => tenure.committer.unloaded(),
+            (LaneState::Empty, true) => {}
+            // An older copy of Redis has brought the lane back.
+            (_, true) => self.start_unload(),
+            (state, false) => {
+                // Without the log's word this decides only what Redis needs: a fenced owner's load is refused by its epoch.
+                tenure.committer.observe(asked, Some(state), None);
+                self.on_view(meta.confirming > 0);
+            }
+        }
+    }
+
+    pub(super) fn on_head(&mut self, asked: Asked, state: Option<LaneState>, result: Result<Head, ledger::Error>) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        tenure.reading_head = false;
         let head = match result {
             Ok(head) => head,
             Err(error) => {
@@ -78,11 +91,7 @@ impl LaneOwner {
             }
         };
         match tenure.committer.observe(asked, state, Some(&head)) {
-            Verdict::Fine => {
-                if std::mem::take(&mut tenure.look_again) {
-                    self.timers.look = self.timers.look.min(now + Duration::from_millis(OWNER_RETRY_MS.0));
-                }
-            }
+            Verdict::Fine => {}
             Verdict::StepDown => self.step_down("a look at the log found another writer"),
             Verdict::LedgerLostData => self.stop("the ledger has less than it had"),
         }
@@ -236,18 +245,28 @@ impl LaneOwner {
         self.metrics.mended.increment(units);
     }
 
-    /// A day after the sale is over nobody needs its records in Redis: the fold answers (R6, growth).
+    /// Whether the sale ended long enough ago that nobody needs its records in Redis: the fold answers (R6, growth).
+    fn is_over(&self) -> bool {
+        let Phase::Serving(tenure) = &self.phase else { return false };
+        let over = [self.context.doc().closes_at, tenure.closed_at].into_iter().flatten().min();
+        over.is_some_and(|over: Millis| clock() >= over.plus(DECIDED_KEEP_MS))
+    }
+
     pub(super) fn unload_when_over(&mut self) {
-        let closes_at = self.context.doc().closes_at;
-        let Phase::Serving(tenure) = &mut self.phase else { return };
-        let over = [closes_at, tenure.closed_at].into_iter().flatten().min();
+        let Phase::Serving(tenure) = &self.phase else { return };
         let committer = &tenure.committer;
         let done = committer.settled() == Some(committer.fold().head()) && committer.undecided() == 0;
-        let due = over.is_some_and(|over: Millis| clock() >= over.plus(DECIDED_KEEP_MS));
-        if !due || !done || std::mem::replace(&mut tenure.unloading, true) {
+        if done && self.is_over() {
+            self.start_unload();
+        }
+    }
+
+    fn start_unload(&mut self) {
+        let Phase::Serving(tenure) = &mut self.phase else { return };
+        if std::mem::replace(&mut tenure.unloading, true) {
             return;
         }
-        let (context, fence) = (self.context.clone(), committer.fence());
+        let (context, fence) = (self.context.clone(), tenure.committer.fence());
         self.start(async move { What::Unloaded(lua::lane::unload(&context.redis, &context.keys, fence).await) });
     }
 

@@ -8,7 +8,7 @@ use crate::faults::Label;
 use crate::world::World;
 
 /// How much further than usual to go.
-fn factor() -> usize {
+pub(crate) fn factor() -> usize {
     std::env::var("HOLDFAST_MODEL").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
