@@ -13,13 +13,13 @@ use domain::SaleDoc;
 use domain::sale::Phase;
 use ingress::{App, Tls};
 use ledger::Ledger;
-use lua::Target;
+use lua::{Hints, Target};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::banner::Banner;
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::data::DataDir;
 use crate::failure::Failure;
 use crate::keeper::{Ground, Keeper};
@@ -211,13 +211,15 @@ impl Serving {
             redis: stores::redis(target),
             shown,
             ledger: ledger.clone(),
+            hints: Hints::listen(target),
             clock: clock::system(),
+            mode: base.config.mode,
             owner,
             stop: owners_stopped.clone(),
         };
         let keeper = Keeper::new(ground, sales.clone(), base.key_file.clone(), app.clone());
+        tokio::spawn(sales.clone().poll(keeper.acted(), owners_stopped));
         let keeping = tokio::spawn(keeper.run());
-        tokio::spawn(sales.clone().poll(watch::channel(0).1, owners_stopped));
 
         let (stop_http, http_stopped) = watch::channel(false);
         let mut http = Vec::new();
@@ -241,7 +243,7 @@ impl Serving {
         for doc in &base.documents {
             demo::put_on_sale(&self.sales, doc.clone()).await?;
         }
-        if tokio::time::timeout(SERVICE_IN, self.in_service()).await.is_err() {
+        if tokio::time::timeout(SERVICE_IN, self.in_service(config.mode)).await.is_err() {
             tracing::warn!("not all sales are in service yet; see /readyz?verbose of the operators' listener");
         }
         let (public, admin) = (address_of(&base.public)?, address_of(&base.admin)?);
@@ -265,17 +267,18 @@ impl Serving {
         Ok(written)
     }
 
-    async fn in_service(&self) {
-        while !self.all_in_service() {
+    async fn in_service(&self, mode: Mode) {
+        while !self.all_in_service(mode) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    fn all_in_service(&self) -> bool {
+    fn all_in_service(&self, mode: Mode) -> bool {
         let served = self.app.sales();
         let now = (clock::system())();
         self.sales.list().values().all(|fold| {
             fold.phase(now) == Phase::Closed
+                || production::may_sell(mode, &fold.doc).is_err()
                 || served.get(fold.doc.id.as_str()).is_some_and(|sale| {
                     sale.fold.seq >= fold.seq
                         && sale.lanes.iter().all(|lane| lane.status().loaded)

@@ -1,6 +1,6 @@
 //! Keeps a running set of owners for every sale there is: lanes, line, what is shown of it, and the map that HTTP serves from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +11,15 @@ use booker::{Lane, LaneConfig};
 use domain::{SaleDoc, SaleFold, SaleId};
 use ingress::{App, SaleHandle};
 use ledger::Ledger;
-use lua::Redis;
+use lua::hints::publish;
+use lua::{HintKind, Hints, Redis};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::config::Mode;
 use crate::keys::KeyFile;
+use crate::production;
 
 /// Pause before a sale whose key could not be written is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -30,7 +33,10 @@ pub(crate) struct Ground {
     /// Redis as the main thread calls it, for what is only shown.
     pub(crate) shown: Redis,
     pub(crate) ledger: Ledger,
+    pub(crate) hints: Hints,
     pub(crate) clock: Clock,
+    /// Whether sales that owe money may be served.
+    pub(crate) mode: Mode,
     /// Who claims logs: this process.
     pub(crate) owner: String,
     /// True: finish and end.
@@ -50,12 +56,22 @@ pub(crate) struct Keeper {
     keys: KeyFile,
     app: App,
     kept: BTreeMap<SaleId, Kept>,
+    /// Sales that this mode does not serve, told once.
+    refused: BTreeSet<SaleId>,
     owners: JoinSet<()>,
+    /// Changes when another process says that an operator acted.
+    acted: watch::Sender<u64>,
 }
 
 impl Keeper {
     pub(crate) fn new(ground: Ground, sales: Sales, keys: KeyFile, app: App) -> Self {
-        Self { ground, sales, keys, app, kept: BTreeMap::new(), owners: JoinSet::new() }
+        let (kept, refused, owners, acted) = (BTreeMap::new(), BTreeSet::new(), JoinSet::new(), watch::Sender::new(0));
+        Self { ground, sales, keys, app, kept, refused, owners, acted }
+    }
+
+    /// Changes whenever another process says that an operator acted on a sale.
+    pub(crate) fn acted(&self) -> watch::Receiver<u64> {
+        self.acted.subscribe()
     }
 
     /// Follows the registry until told to stop; returns when all owners have ended.
@@ -88,16 +104,52 @@ impl Keeper {
     fn follow(&mut self, sales: &admission::SaleMap) -> bool {
         let mut all = true;
         for (id, fold) in sales {
-            match self.kept.get_mut(id) {
-                Some(kept) => kept.follow(fold),
-                None => match self.keep(fold) {
-                    Some(kept) => drop(self.kept.insert(id.clone(), kept)),
-                    None => all = false,
-                },
+            // One that was served before its change goes on as it was.
+            if self.is_refused(fold) {
+                continue;
+            }
+            if let Some(kept) = self.kept.get_mut(id) {
+                if kept.follow(fold) {
+                    self.tell(id);
+                }
+            } else if let Some(kept) = self.keep(fold) {
+                self.kept.insert(id.clone(), kept);
+            } else {
+                all = false;
             }
         }
         self.app.set_sales(self.kept.values().map(|kept| Arc::clone(&kept.handle)).collect());
         all
+    }
+
+    fn is_refused(&mut self, fold: &SaleFold) -> bool {
+        let Err(why) = production::may_sell(self.ground.mode, &fold.doc) else { return false };
+        if self.refused.insert(fold.doc.id.clone()) {
+            tracing::error!(sale = %fold.doc.id, "not served: {why}");
+        }
+        true
+    }
+
+    /// Other processes look at the sale's log now instead of within a second.
+    fn tell(&self, sale: &SaleId) {
+        let (redis, sale) = (self.ground.shown.clone(), sale.clone());
+        tokio::spawn(async move {
+            // Only a hint: what gets lost is found by the next poll.
+            let _ = publish(&redis, &sale, HintKind::Acts).await;
+        });
+    }
+
+    fn listen(&self, sale: &SaleId) {
+        let (mut seen, acted) = (self.ground.hints.subscribe(sale), self.acted.clone());
+        tokio::spawn(async move {
+            let mut last = seen.borrow_and_update().acts;
+            while seen.changed().await.is_ok() {
+                let now = seen.borrow_and_update().acts;
+                if std::mem::replace(&mut last, now) != now {
+                    acted.send_modify(|count| *count += 1);
+                }
+            }
+        });
     }
 
     /// Starts the owners of a sale. `None` when its visitors could not be told apart: without a key that is on disk nobody may
@@ -116,6 +168,7 @@ impl Keeper {
         let ended = line.as_ref().map_or_else(|| mpsc::unbounded_channel().0, Line::ended_sender);
         let lanes = (0..fold.doc.lanes).map(|lane| self.lane(id, lane, seen.clone(), ended.clone())).collect();
         self.show(id, &view);
+        self.listen(id);
         let handle = Arc::new(SaleHandle::new(Arc::clone(fold), lanes, line, view, visitor_key));
         Some(Kept { handle, doc })
     }
@@ -160,7 +213,7 @@ impl Keeper {
             sale: sale.clone(),
             redis: self.ground.shown.clone(),
             sales: self.sales.watch(),
-            hints: watch::channel(lua::hints::Seen::default()).1,
+            hints: self.ground.hints.subscribe(sale),
             clock: self.ground.clock.clone(),
             view: view.clone(),
         };
@@ -169,16 +222,17 @@ impl Keeper {
 }
 
 impl Kept {
-    /// Tells owners and HTTP what has changed in the sale's log.
-    fn follow(&mut self, fold: &Arc<SaleFold>) {
+    /// Tells owners and HTTP what has changed in the sale's log. False when nothing has.
+    fn follow(&mut self, fold: &Arc<SaleFold>) -> bool {
         let shown = &self.handle;
         if shown.fold.seq == fold.seq {
-            return;
+            return false;
         }
         if shown.fold.revision != fold.revision {
             self.doc.send_replace(Arc::clone(&fold.doc));
         }
         let (lanes, line, view) = (shown.lanes.clone(), shown.line.clone(), shown.view.clone());
         self.handle = Arc::new(SaleHandle::new(Arc::clone(fold), lanes, line, view, shown.visitor_key));
+        true
     }
 }

@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use admission::Sales;
+use domain::SaleFold;
 use domain::token::{Key, KeyId, Keyring};
 use ingress::{Audit, Check, Events, OperatorKey, Parts, Tls};
 use ledger::Ledger;
 use lua::{Redis, Target};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::failure::Failure;
 use crate::keys::Keys;
-use crate::{audit, feed, stores};
+use crate::{audit, feed, production, stores};
 
 /// Between two questions whether Redis answers.
 const PING_EVERY: Duration = Duration::from_secs(1);
@@ -61,16 +62,21 @@ impl Watched {
         Self { redis: answers, ledger: ledger.clone(), sales: sales.clone() }
     }
 
-    fn checks(&self) -> Vec<(&'static str, Check)> {
+    fn checks(&self, mode: Mode) -> Vec<(&'static str, Check)> {
         let (redis, ledger, sales) = (Arc::clone(&self.redis), self.ledger.clone(), self.sales.clone());
         vec![
             ("redis", Arc::new(move || if redis.load(Relaxed) { Ok(()) } else { Err("does not answer".to_owned()) })),
             ("ledger", Arc::new(move || ledger.check().map_err(|error| error.to_string()))),
             (
                 "sales",
-                Arc::new(move || match sales.faults().iter().next() {
-                    None => Ok(()),
-                    Some((log, fault)) => Err(format!("{log}: {fault}")),
+                Arc::new(move || {
+                    if let Some((log, fault)) = sales.faults().iter().next() {
+                        return Err(format!("{log}: {fault}"));
+                    }
+                    let refused = |fold: &Arc<SaleFold>| {
+                        production::may_sell(mode, &fold.doc).map_err(|why| format!("{}: {why}", fold.doc.id))
+                    };
+                    sales.list().values().try_for_each(refused)
                 }),
             ),
         ]
@@ -91,7 +97,7 @@ pub(crate) fn parts(
         operators: operators(keys),
         registry: watched.sales.clone(),
         metrics_text: Arc::new(move || recorder.render()),
-        checks: watched.checks(),
+        checks: watched.checks(config.mode),
         audit: audit(&watched.ledger, target),
         events: events(&watched.ledger),
         settings: config.http.clone(),

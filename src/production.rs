@@ -1,5 +1,6 @@
 //! What production refuses: each of these has lost somebody money.
 
+use domain::SaleDoc;
 use lua::Target;
 
 use crate::config::{Config, Mode};
@@ -18,6 +19,20 @@ pub(crate) fn check_keys(config: &Config, keys: &Keys) -> Result<(), Failure> {
         format!("made up by hand or copied from an example: {}", weak.join(", ")),
         "make random ones with holdfast keys create",
     ))
+}
+
+/// Refuses sales that would give away what they ask money for.
+///
+/// # Errors
+/// Why, and what to do.
+pub(crate) fn may_sell(mode: Mode, doc: &SaleDoc) -> Result<(), String> {
+    match doc.items.iter().find(|item| item.price.is_some()) {
+        Some(item) if mode == Mode::Production => Err(format!(
+            "item {} has a price, and there is no checkout yet that would take the money; leave prices out, or run with mode = \"dev\"",
+            item.id
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a Redis that forgets on purpose.

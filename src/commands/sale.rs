@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::admin::Admin;
 use crate::cli::Sale;
 use crate::config::Config;
-use crate::demo;
 use crate::failure::{Exit, Failure};
 use crate::out::{self, Out};
+use crate::{demo, production};
 
 /// Bytes of a document read from stdin.
 const MAX_STDIN: u64 = domain::limits::HTTP_ADMIN_BODY_BYTES as u64;
@@ -47,6 +47,7 @@ fn document(file: &Path) -> Result<SaleDoc, Failure> {
 /// Mistakes of the document itself are told without asking anybody.
 fn apply(config: &Config, file: &Path, as_json: bool) -> Result<Exit, Failure> {
     let doc = document(file)?;
+    production::may_sell(config.mode, &doc).map_err(|why| Failure::new(format!("sale {}", doc.id), why, ""))?;
     let admin = Admin::new(config)?;
     let what = format!("sale {}", doc.id);
     let answer = admin.call("PUT", &path(doc.id.as_str()), &[], &doc.to_json())?.done(&what)?;

@@ -1,6 +1,6 @@
 //! The program as its user meets it: started, asked, killed, started again.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, dead_code)]
 
 mod commands;
 mod dev;
@@ -8,3 +8,4 @@ mod dev;
 mod http;
 mod process;
 mod refusals;
+mod serve;

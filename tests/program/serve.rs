@@ -1,0 +1,136 @@
+//! `holdfast serve` on a Redis somebody else runs, and what production refuses.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::http::Client;
+use crate::process::{alive, beside, holdfast, refused, run, signal, until};
+
+/// A redis-server as an operator would run it.
+struct Redis {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl Redis {
+    fn start(folder: &Path, settings: &[&str]) -> Self {
+        let socket = folder.join("r.sock");
+        let child = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--unixsocket"])
+            .arg(&socket)
+            .arg("--dir")
+            .arg(folder)
+            .args(settings)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        until("a socket", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        Self { child, socket }
+    }
+
+    fn address(&self) -> String {
+        format!("unix:{}", self.socket.display())
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serve(folder: &Path, redis: &Redis, mode: &str) -> Command {
+    let mut command = holdfast();
+    command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]);
+    command.arg(folder.join("d")).env("HOLDFAST_REDIS", redis.address()).env("HOLDFAST_MODE", mode);
+    command
+}
+
+/// A program that is ended with the test.
+struct Serving {
+    child: Child,
+    banner: Value,
+}
+
+impl Serving {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+        Self { child, banner: serde_json::from_str(&line).unwrap() }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn apply(folder: &Path, text: &str) -> (i32, String, String) {
+    let file = folder.join("sale.toml");
+    std::fs::write(&file, text).unwrap();
+    run(holdfast()
+        .args(["sale", "apply"])
+        .arg(&file)
+        .arg("--data")
+        .arg(folder.join("d"))
+        .env("HOLDFAST_MODE", "production"))
+}
+
+const FREE: &str = "id = \"free\"\nadmission = \"none\"\n[[items]]\nid = \"seat\"\nunits = 3\n";
+const PRICED: &str = "id = \"priced\"\nadmission = \"none\"\n[[items]]\nid = \"seat\"\nunits = 3\nprice = { amount = \"1.00\", currency = \"EUR\" }\n";
+
+#[test]
+fn serve_books_on_a_redis_that_it_does_not_own_and_leaves_it_running() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("d");
+    let redis = Redis::start(folder.path(), &["--appendonly", "yes"]);
+    let mut serving = Serving::start(serve(folder.path(), &redis, "production"));
+    assert_eq!(serving.banner["redis"], redis.address());
+    assert_eq!(serving.banner["sales"], serde_json::json!([]));
+
+    assert_eq!(apply(folder.path(), FREE).0, 0);
+    assert_eq!(beside(&data, &["sale", "open", "free"]).0, 0);
+    let public = serving.banner["public"].as_str().unwrap().to_owned();
+    let mut client = Client::default();
+    let mut post = |path: &str, visitor: &str, body: &str| {
+        let headers = [("holdfast-visitor", visitor), ("idempotency-key", "k")];
+        client.call(&public, "POST", path, if visitor.is_empty() { &[] } else { &headers }, Some(body)).unwrap()
+    };
+    let visitor = post("/v1/visitors", "", "{}").text("visitor");
+    let held = post("/v1/sales/free/holds", &visitor, r#"{"lines":[{"item":"seat","quantity":2}]}"#);
+    let confirmed = post(&format!("/v1/holds/{}/confirm", held.text("hold_id")), &visitor, "{}");
+    assert_eq!(confirmed.status, 201, "{}", confirmed.body);
+    let (code, out, err) = beside(&data, &["audit", "free"]);
+    assert!(code == 0 && !out.contains("left out"), "{out}{err}");
+
+    signal(serving.child.id(), "TERM");
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+    assert!(alive(redis.child.id()));
+}
+
+#[test]
+fn production_refuses_a_redis_that_forgets() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path(), &["--appendonly", "no"]);
+    refused(run(&mut serve(folder.path(), &redis, "production")), 2, &["appendonly is no", "set appendonly yes"]);
+    drop(redis);
+    let redis = Redis::start(folder.path(), &["--appendonly", "yes", "--maxmemory-policy", "allkeys-lru"]);
+    refused(run(&mut serve(folder.path(), &redis, "production")), 2, &["maxmemory-policy is allkeys-lru"]);
+    drop(redis);
+    let gone = Redis { child: Command::new("true").spawn().unwrap(), socket: folder.path().join("none.sock") };
+    refused(run(&mut serve(folder.path(), &gone, "production")), 1, &["redis unix:", "start it"]);
+}
+
+#[test]
+fn production_does_not_sell_what_it_cannot_charge() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path(), &["--appendonly", "yes"]);
+    let _serving = Serving::start(serve(folder.path(), &redis, "production"));
+    refused(apply(folder.path(), PRICED), 1, &["sale priced", "has a price", "no checkout"]);
+}
