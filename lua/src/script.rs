@@ -48,13 +48,13 @@ macro_rules! scripts {
 
 // Scripts that only read carry the flag `no-writes`: they also run on a full server.
 scripts! {
-    Hold "hold" 4 "" ["lane", "reap"];
-    Confirm "confirm" 5 "" ["lane"];
-    Release "release" 4 "" ["lane"];
+    Hold "hold" 4 "" ["base", "visitors", "stock", "reap"];
+    Confirm "confirm" 5 "" ["base", "visitors"];
+    Release "release" 4 "" ["base", "visitors", "stock"];
     Cancel "cancel" 2 "" [];
-    Leave "leave" 2 "" ["lane"];
-    Settle "settle" 5 "" ["lane"];
-    Reap "reap" 5 "" ["lane", "reap"];
+    Leave "leave" 2 "" ["base", "visitors"];
+    Settle "settle" 5 "" ["base", "visitors", "stock"];
+    Reap "reap" 5 "" ["base", "visitors", "stock", "reap"];
     LoadBegin "load_begin" 5 "" [];
     LoadChunk "load_chunk" 3 "" [];
     LoadEnd "load_end" 1 "" [];
@@ -64,6 +64,7 @@ scripts! {
     Undecided "undecided" 3 " flags=no-writes" [];
     Meta "meta" 4 " flags=no-writes" [];
     Stock "stock" 1 " flags=no-writes" [];
+    Recount "recount" 4 " flags=no-writes" [];
     Join "join" 2 "" [];
     Present "present" 2 "" [];
     LinePublish "line_publish" 1 "" [];

@@ -9,8 +9,8 @@ use domain::{Millis, RefuseReason};
 use lua::CallError;
 use lua::lane::{
     self, CancelReply, ConfirmReply, ConfirmRequest, HoldReply, LaneState, LoadBegin, LoadChunk, LoadEnd, LoadReply,
-    Mend, MendItem, MendReply, ReleaseReply, ReleaseRequest, Settle, SettleEvent, SettleReply, Settling, Undecided,
-    VisitorLoad,
+    Mend, MendItem, MendReply, Miscounted, RecountReply, ReleaseReply, ReleaseRequest, Settle, SettleEvent,
+    SettleReply, Settling, Undecided, VisitorLoad,
 };
 
 #[tokio::test]
@@ -165,8 +165,35 @@ async fn a_forgotten_intent_is_put_back_by_the_ticker() {
     lane.redis.raw(&[b"DEL", lane.keys.confirming().as_bytes()]).await.unwrap();
     assert!(lane.undecided().await.is_empty());
     let reaped = lane::reap(&lane.redis, &lane.keys, 0).await.unwrap();
-    assert_eq!((reaped.requeued, reaped.cursor), (1, 0));
+    assert_eq!((reaped.requeued, reaped.rescheduled, reaped.cursor), (1, 0, 0));
     assert_eq!(lane.undecided().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_hold_without_a_deadline_gets_it_back_from_the_ticker() {
+    let lane = Lane::loaded(&[("a", 2)]).await;
+    lane.hold(&group(1, None, vec![request(1, 1, "a=1")])).await;
+    lane.redis.raw(&[b"DEL", lane.keys.due().as_bytes()]).await.unwrap();
+    lane.wait_past(2).await;
+    let reaped = lane::reap(&lane.redis, &lane.keys, 0).await.unwrap();
+    assert_eq!((reaped.released, reaped.rescheduled), (0, 1));
+    let reaped = lane::reap(&lane.redis, &lane.keys, 0).await.unwrap();
+    assert_eq!((reaped.released, reaped.rescheduled), (1, 0));
+    assert_eq!(lane.stock("a").await, (2, 0));
+}
+
+#[tokio::test]
+async fn a_recount_tells_live_units_that_no_record_claims() {
+    let lane = Lane::loaded(&[("a", 9), ("b", 9), ("c", 9)]).await;
+    lane.hold(&group(60_000, None, vec![request(1, 1, "a=2,b=1"), request(2, 2, "a=3"), request(3, 3, "b=1")])).await;
+    lane.confirm(&[(1, 1), (9, 9)]).await;
+    lane.release(3, 3).await;
+    lane::cancel(&lane.redis, &lane.keys, &[item(2)]).await.unwrap();
+    let recount = async || lane::recount(&lane.redis, &lane.keys).await.unwrap();
+    assert_eq!(recount().await, RecountReply::Counted(vec![]));
+    lane.redis.raw(&[b"HSET", lane.keys.lane().as_bytes(), b"l:a", b"7", b"l:c", b"1"]).await.unwrap();
+    let wrong = |item: &str, live, claimed| Miscounted { item: item.parse().unwrap(), live, claimed };
+    assert_eq!(recount().await, RecountReply::Counted(vec![wrong("a", 7, 5), wrong("c", 1, 0)]));
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use domain::state::HoldState;
 use domain::{Millis, VisitorHash};
 use ledger::Ledger;
 use lua::lane::{
-    self, ConfirmRequest, HoldRequest, LaneState, LoadEnd, LoadReply, Mend, MendReply, ReleaseRequest, SettleReply,
-    Undecided,
+    self, ConfirmRequest, HoldRequest, LaneState, LoadEnd, LoadReply, Mend, MendReply, RecountReply, ReleaseRequest,
+    SettleReply, Undecided,
 };
 use lua::model::{Intent, LaneModel};
 use lua::server::{Snapshot, TestRedis};
@@ -58,6 +58,7 @@ enum Op {
     Flush,
     EditFree(usize, i64),
     LoseIntent,
+    LoseDeadline,
     Mend {
         wrong: bool,
     },
@@ -97,6 +98,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..3usize, 1..4u64).prop_map(|(item, units)| Op::Stock(item, units)),
         1 => (0..3usize, -4..5i64).prop_map(|(item, units)| Op::EditFree(item, units)),
         1 => Just(Op::LoseIntent),
+        1 => Just(Op::LoseDeadline),
         2 => proptest::bool::weighted(0.2).prop_map(|wrong| Op::Mend { wrong }),
     ]
     .boxed();
@@ -196,6 +198,11 @@ impl World {
                 if let Some(Intent::Confirm(id)) = self.model.confirming.iter().next().copied() {
                     self.raw(&[b"SREM", self.keys.confirming().as_bytes(), id.as_bytes()]).await;
                     self.model.confirming.remove(&Intent::Confirm(id));
+                }
+            }
+            Op::LoseDeadline => {
+                if let Some((id, _)) = self.model.due.pop_first() {
+                    self.raw(&[b"ZREM", self.keys.due().as_bytes(), id.as_bytes()]).await;
                 }
             }
             Op::Mend { wrong } => self.mend(*wrong).await,
@@ -340,6 +347,13 @@ impl World {
         assert_eq!(dump::lane(&self.redis, &self.keys).await, self.model);
         let LaneState::Loaded { settled, .. } = self.model.state else { return };
         let claimed = self.model.claimed();
+        let recount = lane::recount(&self.redis, &self.keys).await.unwrap();
+        let lost = self.model.holds.iter().any(|(id, record)| {
+            record.state.is_live()
+                && !self.model.due.contains_key(id)
+                && !self.model.confirming.contains(&Intent::Confirm(*id))
+        });
+        assert!(lost || recount == RecountReply::Counted(vec![]), "{recount:?}");
         let unsold = self.ledger.fold(settled).unsold();
         for (name, stock) in &self.model.items {
             assert_eq!(stock.live, claimed[name], "live of {name}");

@@ -1,7 +1,7 @@
 //! Setting free right after somebody edited it by hand (R9, H11).
 
 use domain::ItemId;
-use domain::limits::MAX_ITEMS;
+use domain::limits::{MAX_ITEMS, MAX_RECOUNT};
 
 use super::bounded;
 use crate::call::Call;
@@ -78,4 +78,47 @@ pub async fn mend(redis: &Redis, keys: &LaneKeys, mend: &Mend) -> Result<MendRep
         mended.push(Mended { item, was, is: reply.signed()? });
     }
     Ok(MendReply::Done(mended))
+}
+
+/// An item whose live units are not those of its records.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Miscounted {
+    /// The item.
+    pub item: ItemId,
+    /// What the lane says.
+    pub live: i64,
+    /// What held, paying and confirming records claim.
+    pub claimed: i64,
+}
+
+/// What a recount found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RecountReply {
+    /// These items are wrong. Only a load sets them right ([`super::unload`], then load); a record that the indexes have
+    /// lost is miscounted as well, until a whole round of [`super::reap`] has put it back, so look twice.
+    Counted(Vec<Miscounted>),
+    /// More than [`MAX_RECOUNT`] records; counting them would hold up the lane.
+    TooMany(u64),
+}
+
+/// Compares live units with the records that claim them, at one moment.
+///
+/// # Errors
+/// [`CallError`]; changes nothing.
+pub async fn recount(redis: &Redis, keys: &LaneKeys) -> Result<RecountReply, CallError> {
+    let script_keys = [keys.lane(), keys.holds(), keys.due(), keys.confirming()];
+    let mut call = Call::new(Id::Recount, keys.slot(), &script_keys);
+    call.size(MAX_RECOUNT);
+    let mut reply = Reader::new(redis.call(&call).await?)?;
+    let (counted, records) = (reply.int()?, reply.int()?);
+    if counted == 0 {
+        return Ok(RecountReply::TooMany(records));
+    }
+    let mut wrong = Vec::with_capacity(reply.left() / 3);
+    while reply.left() > 0 {
+        let item = reply.text()?.parse().map_err(|_| CallError::broken("an item's name that is none"))?;
+        wrong.push(Miscounted { item, live: reply.signed()?, claimed: reply.signed()? });
+    }
+    wrong.sort_by(|a, b| a.item.cmp(&b.item));
+    Ok(RecountReply::Counted(wrong))
 }

@@ -20,7 +20,7 @@ pub use look::{
     ItemStock, LaneMeta, LaneState, LaneStock, Look, Undecided, UndecidedPage, VisitorCounts, look, meta, stock,
     undecided, undecided_all,
 };
-pub use mend::{Mend, MendItem, MendReply, Mended, mend};
+pub use mend::{Mend, MendItem, MendReply, Mended, Miscounted, RecountReply, mend, recount};
 pub(crate) use record::MAX_DEADLINE;
 pub use record::{NO_FINGERPRINT, Record};
 pub use release::{ReapReply, ReleaseReply, ReleaseRequest, leave, reap, release};

@@ -88,14 +88,16 @@ pub struct ReapReply {
     pub purged: u64,
     /// Confirming records that were missing among the undecided intents and were put back.
     pub requeued: u64,
+    /// Held, paying or released records that were missing among the deadlines and were put back.
+    pub rescheduled: u64,
     /// More is overdue: call again.
     pub more: bool,
-    /// Where the next run goes on looking for forgotten intents; 0 after a whole round.
+    /// Where the next run goes on looking for lost records; 0 after a whole round.
     pub cursor: u64,
 }
 
 /// Reaps a bounded number of overdue holds, purges old released records, and looks at a bounded part of all records
-/// (from `cursor`, 0 at first) for confirming ones that are missing among the intents (R7).
+/// (from `cursor`, 0 at first) for those that are missing among the intents (R7) or the deadlines (I5).
 ///
 /// # Errors
 /// [`CallError`]; safe to send again.
@@ -108,6 +110,7 @@ pub async fn reap(redis: &Redis, keys: &LaneKeys, cursor: u64) -> Result<ReapRep
         released: reply.int()?,
         purged: reply.int()?,
         requeued: reply.int()?,
+        rescheduled: reply.int()?,
         more: reply.int()? != 0,
         cursor: cursor_of(&reply.text()?)?,
     };

@@ -95,8 +95,18 @@ impl LaneModel {
         let confirming: Vec<HoldId> =
             self.holds.iter().filter(|(_, record)| record.state == HoldState::Confirming).map(|(id, _)| *id).collect();
         let requeued = confirming.into_iter().filter(|id| self.confirming.insert(Intent::Confirm(*id))).count();
+        // Put back after the due ones were chosen: they are looked at by the next run.
+        let timed = |state| matches!(state, HoldState::Held | HoldState::Paying | HoldState::Released);
+        let lost: Vec<(HoldId, u64)> = self
+            .holds
+            .iter()
+            .filter(|(id, record)| timed(record.state) && !self.due.contains_key(*id))
+            .map(|(id, record)| (*id, record.deadline.0))
+            .collect();
         let (released, purged, looked) = self.reap_due(now);
-        Ok(ReapReply { now, released, purged, requeued: requeued as u64, more: looked == MAX_REAP, cursor: 0 })
+        let (requeued, rescheduled) = (requeued as u64, lost.len() as u64);
+        self.due.extend(lost);
+        Ok(ReapReply { now, released, purged, requeued, rescheduled, more: looked == MAX_REAP, cursor: 0 })
     }
 
     /// Ends overdue holds and removes old records: how many, and how many were looked at.
