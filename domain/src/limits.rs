@@ -84,6 +84,8 @@ pub const MAX_SETTLE_EVENTS: usize = 256;
 pub const MAX_SETTLE_RESOLUTIONS: usize = 1_024;
 /// Records or intents that one script call looks through.
 pub const SCAN_CHUNK: usize = 500;
+/// Records that one script call may count to compare them with a lane's live units: some 10 ms of Redis' time.
+pub const MAX_RECOUNT: usize = 5_000;
 /// Bytes of the document that a line's owner publishes through Redis.
 pub const MAX_LINE_DOC_BYTES: usize = 8_192;
 /// Records written by one chunk of a load.
