@@ -61,6 +61,8 @@ const CONFIRMS: &[&str] = &[
 ];
 /// Kinds of events.
 const EVENTS: &[&str] = &["booked", "refused", "cancelled", "stock"];
+/// What the reconciler compares.
+const COMPARED: &[&str] = &["free", "live"];
 /// Lane states.
 pub(crate) const STATES: &[&str] = &["waiting", "claiming", "folding", "loading", "serving", "unloaded", "stopped"];
 metrics! {
@@ -77,8 +79,8 @@ metrics! {
     STEPDOWNS = "holdfast_booker_stepdowns_total", Counter, "stops", [], "Times the owner found that the log has another writer, and stopped.";
     LOADS = "holdfast_booker_loads_total", Counter, "loads", [], "Times Redis was empty and loaded from the fold.";
     REPLAYS = "holdfast_booker_replays_total", Counter, "reads", [], "Reads of the log because Redis was behind what is kept in memory.";
-    DIFFERENCE = "holdfast_booker_reconciler_difference_units", Gauge, "units", [], "Free units by which Redis differed from the ledger at the last comparison, before it was mended.";
-    MENDED = "holdfast_booker_reconciler_mended_units_total", Counter, "units", [], "Free units put right in Redis, always towards the ledger.";
+    DIFFERENCE = "holdfast_booker_reconciler_difference_units", Gauge, "units", [("figure", COMPARED)], "Units by which Redis differed from the ledger at the last comparison, before it was mended.";
+    MENDED = "holdfast_booker_reconciler_mended_units_total", Counter, "units", [("figure", COMPARED)], "Units put right in Redis, always towards the ledger.";
     STATE = "holdfast_booker_lane_state", Gauge, "lanes", [("state", STATES)], "1 for the state the lane is in, 0 for the others; `stopped` means that the ledger lost data.";
 }
 
@@ -113,8 +115,10 @@ pub(crate) struct Metrics {
     pub(crate) stepdowns: Counter,
     pub(crate) loads: Counter,
     pub(crate) replays: Counter,
-    pub(crate) difference: Gauge,
-    pub(crate) mended: Counter,
+    pub(crate) difference_free: Gauge,
+    pub(crate) difference_live: Gauge,
+    pub(crate) mended_free: Counter,
+    pub(crate) mended_live: Counter,
     states: Vec<(&'static str, Gauge)>,
 }
 
@@ -125,6 +129,8 @@ impl Metrics {
         let counter = |of: &Metric| counter!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone());
         let gauge = |of: &Metric| gauge!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone());
         let histogram = |of: &Metric| histogram!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone());
+        let figure =
+            |name: &'static str| [("sale", sale.to_owned()), ("lane", lane.clone()), ("figure", name.to_owned())];
         let state = |name: &'static str| {
             (name, gauge!(STATE.name, "sale" => sale.to_owned(), "lane" => lane.clone(), "state" => name))
         };
@@ -142,8 +148,10 @@ impl Metrics {
             stepdowns: counter(&STEPDOWNS),
             loads: counter(&LOADS),
             replays: counter(&REPLAYS),
-            difference: gauge(&DIFFERENCE),
-            mended: counter(&MENDED),
+            difference_free: gauge!(DIFFERENCE.name, &figure("free")),
+            difference_live: gauge!(DIFFERENCE.name, &figure("live")),
+            mended_free: counter!(MENDED.name, &figure("free")),
+            mended_live: counter!(MENDED.name, &figure("live")),
             states: STATES.iter().map(|name| state(name)).collect(),
         }
     }

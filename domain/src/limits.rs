@@ -111,6 +111,8 @@ pub const LEASE_MS: u64 = 1_000;
 pub const LEASE_EVERY_MS: u64 = 300;
 /// Milliseconds before an owner tries again what Redis or the ledger did not do, at first and at most (doubled in between).
 pub const OWNER_RETRY_MS: (u64, u64) = (25, 1_000);
+/// Milliseconds between two counts of a lane's live units from its records.
+pub const RECOUNT_EVERY_MS: u64 = 3_000;
 /// Milliseconds between two comparisons of Redis with the fold.
 pub const RECONCILE_EVERY_MS: u64 = 1_000;
 /// Milliseconds between two looks of a lane's owner at Redis and the ledger.

@@ -6,6 +6,7 @@
 mod backoff;
 mod commit;
 mod confirms;
+mod reconcile;
 mod tenure;
 mod visitors;
 mod watching;
@@ -21,8 +22,8 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use ledger::{Append, Entry, Head, Ledger, Writer};
 use lua::lane::{
-    CancelReply, ConfirmReplies, HoldReplies, LaneMeta, LaneState, LoadReply, Look, MendReply, ReapReply, ReleaseReply,
-    SettleReply, Undecided,
+    CancelReply, ConfirmReplies, HoldReplies, LaneMeta, LaneState, LoadReply, Look, MendReply, ReapReply, RecountReply,
+    ReleaseReply, SettleReply, Undecided,
 };
 use lua::lease::Lease;
 use lua::{CallError, LaneKeys, Redis};
@@ -138,6 +139,8 @@ enum What {
     Reaped(Result<ReapReply, CallError>),
     SaleLog(Result<Vec<Entry>, ledger::Error>),
     Mended(Result<MendReply, CallError>),
+    Recounted(Result<RecountReply, CallError>),
+    Emptied(Result<bool, CallError>),
     Unloaded(Result<bool, CallError>),
 }
 
@@ -236,6 +239,8 @@ impl LaneOwner {
             What::Reaped(result) => self.on_reaped(&result, now),
             What::SaleLog(result) => self.on_sale_log(result, now),
             What::Mended(result) => self.on_mended(result),
+            What::Recounted(result) => self.on_recounted(result),
+            What::Emptied(result) => self.on_emptied(&result),
             What::Unloaded(result) => self.on_unloaded(result, now),
         }
     }

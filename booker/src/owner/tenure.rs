@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use domain::event::Event as _;
-use domain::limits::{CONFIRM_REPEAT_MS, HEARTBEAT_MS, LEASE_EVERY_MS, LEASE_MS, REAP_EVERY_MS, RECONCILE_EVERY_MS};
+use domain::limits::{
+    CONFIRM_REPEAT_MS, HEARTBEAT_MS, LEASE_EVERY_MS, LEASE_MS, REAP_EVERY_MS, RECONCILE_EVERY_MS, RECOUNT_EVERY_MS,
+};
 use domain::{LaneEvent, Millis};
 use ledger::{Entry, Writer};
 use lua::CallError;
@@ -71,6 +73,11 @@ pub(super) struct Tenure {
     pub(super) pulled: u64,
     /// When an operator closed the sale.
     pub(super) closed_at: Option<Millis>,
+    /// Whole rounds of the ticker over all records.
+    pub(super) reap_rounds: u64,
+    pub(super) recounting: bool,
+    /// The ticker's round in which live units were first seen to be wrong.
+    pub(super) miscounted: Option<u64>,
     pub(super) mending: bool,
     pub(super) mend_wanted: bool,
     pub(super) unloading: bool,
@@ -83,13 +90,14 @@ pub(super) struct Timers {
     pub(super) reap: Instant,
     pub(super) pull: Instant,
     repeat: Instant,
-    pub(super) reconcile: Instant,
+    reconcile: Instant,
+    recount: Instant,
     leasing: bool,
 }
 
 impl Timers {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { lease: now, look: now, reap: now, pull: now, repeat: now, reconcile: now, leasing: false }
+        Self { lease: now, look: now, reap: now, pull: now, repeat: now, reconcile: now, recount: now, leasing: false }
     }
 }
 
@@ -168,6 +176,10 @@ impl LaneOwner {
             self.timers.reconcile = now + ms(RECONCILE_EVERY_MS);
             self.reconcile_soon();
         }
+        if now >= self.timers.recount {
+            self.timers.recount = now + ms(RECOUNT_EVERY_MS);
+            self.recount();
+        }
     }
 
     /// When the loop has to turn again although nothing comes.
@@ -179,7 +191,7 @@ impl LaneOwner {
             Phase::Claiming(claiming) => wake = soonest(wake, claiming.retry),
             Phase::Folding(folding) => wake = soonest(wake, folding.retry),
             Phase::Serving(tenure) => {
-                for timer in [timers.look, timers.reap, timers.pull, timers.repeat, timers.reconcile] {
+                for timer in [timers.look, timers.reap, timers.pull, timers.repeat, timers.reconcile, timers.recount] {
                     wake = wake.min(timer);
                 }
                 wake = soonest(soonest(wake, tenure.append_retry), tenure.redis_retry);
@@ -301,6 +313,9 @@ impl LaneOwner {
             pulling: false,
             pulled: 0,
             closed_at: None,
+            reap_rounds: 0,
+            recounting: false,
+            miscounted: None,
             mending: false,
             mend_wanted: false,
             unloading: false,

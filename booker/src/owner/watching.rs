@@ -7,7 +7,7 @@ use domain::limits::{DECIDED_KEEP_MS, HEARTBEAT_MS, MAX_READ_EVENTS, OWNER_RETRY
 use domain::{Act, Millis, SaleEvent};
 use ledger::{Entry, Head};
 use lua::CallError;
-use lua::lane::{LaneMeta, LaneState, Mend, MendItem, MendReply, ReapReply, Undecided};
+use lua::lane::{LaneMeta, LaneState, ReapReply, Undecided};
 use tokio::time::Instant;
 
 use super::tenure::Phase;
@@ -149,6 +149,7 @@ impl LaneOwner {
         tenure.reaping = false;
         let Ok(reaped) = result else { return };
         tenure.reap_cursor = reaped.cursor;
+        tenure.reap_rounds += u64::from(reaped.cursor == 0);
         if reaped.more {
             self.timers.reap = now;
         }
@@ -204,45 +205,6 @@ impl LaneOwner {
             }
             tenure.pulled = entry.seq;
         }
-    }
-
-    pub(super) fn reconcile_soon(&mut self) {
-        if let Phase::Serving(tenure) = &mut self.phase {
-            tenure.mend_wanted = true;
-        }
-    }
-
-    /// Compares free with the fold and puts it right, in one script that names the settled seq it is meant for: sent between two
-    /// settles, so that under load it is not always late.
-    pub(super) fn start_mend(&mut self) {
-        let Phase::Serving(tenure) = &mut self.phase else { return };
-        if !tenure.mend_wanted || tenure.mending || tenure.committer.is_settling() {
-            return;
-        }
-        let (Some(settled), Some(sums)) = (tenure.committer.settled(), tenure.committer.settled_sums()) else { return };
-        let item = |(item, sum): (&domain::ItemId, &crate::fold::ItemSum)| MendItem {
-            item: item.clone(),
-            allocated: sum.allocated,
-            sold: sum.sold,
-        };
-        let mend = Mend { expected: settled, items: sums.iter().map(item).collect() };
-        (tenure.mend_wanted, tenure.mending) = (false, true);
-        let context = self.context.clone();
-        self.start(async move { What::Mended(lua::lane::mend(&context.redis, &context.keys, &mend).await) });
-    }
-
-    pub(super) fn on_mended(&mut self, result: Result<MendReply, CallError>) {
-        let Phase::Serving(tenure) = &mut self.phase else { return };
-        tenure.mending = false;
-        let Ok(MendReply::Done(mended)) = result else { return };
-        let mut units = 0;
-        for item in &mended {
-            let off = item.was.unwrap_or(0).abs_diff(item.is);
-            tracing::warn!(log = %self.context.log, item = %item.item, was = item.was, is = item.is, "free units in Redis were not the ledger's: mended");
-            units += off;
-        }
-        self.metrics.difference.set(super::tenure::count(units));
-        self.metrics.mended.increment(units);
     }
 
     /// Whether the sale ended long enough ago that nobody needs its records in Redis: the fold answers (R6, growth).

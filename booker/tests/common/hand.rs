@@ -11,7 +11,7 @@ use booker::decide::Intent;
 use booker::fold::LaneFold;
 use booker::view_for_tests as view;
 use domain::event::Event as _;
-use domain::{Fingerprint, HoldId, LaneEvent, Millis};
+use domain::{Fingerprint, HoldId, HoldState, LaneEvent, Millis};
 use ledger::{Append, Entry, Writer};
 use lua::lane::{
     ConfirmReply, ConfirmRequest, HoldGroup, HoldReply, HoldRequest, LoadReply, ReleaseReply, ReleaseRequest, Settle,
@@ -123,7 +123,7 @@ impl<'a> Hand<'a> {
                 }
                 Intent::Cancel { id } => {
                     let state = self.committer.fold().decided(id).map(|decided| decided.state);
-                    if state == Some(domain::HoldState::Cancelled) {
+                    if state == Some(HoldState::Cancelled) {
                         self.answered_cancelled.insert(*id);
                     }
                 }
@@ -271,4 +271,18 @@ impl<'a> Hand<'a> {
         }
         panic!("no rest after twenty fair rounds (I5)");
     }
+}
+
+/// What the whole protocol promises, at rest: Redis is the fold, no answer was a lie.
+pub async fn check(hand: &mut Hand<'_>) {
+    hand.mend_everything().await;
+    hand.world.at_rest().await;
+    for id in &hand.answered_booked {
+        let state = hand.committer.fold().decided(id).map(|decided| decided.state);
+        assert!(matches!(state, Some(HoldState::Sold | HoldState::Cancelled)), "I3: {id} was answered as booked");
+    }
+    for id in &hand.answered_gone {
+        assert_eq!(hand.committer.fold().decided(id).map(|d| d.state), Some(HoldState::Refused), "I4: {id}");
+    }
+    assert!(hand.answered_booked.is_disjoint(&hand.answered_gone), "I4");
 }
