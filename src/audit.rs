@@ -12,7 +12,7 @@ use std::time::Duration;
 use domain::limits::MAX_GROUP;
 use domain::{HoldId, SaleId};
 use ledger::Ledger;
-use lua::lane::{LaneState, LaneStock, Record, Undecided};
+use lua::lane::{LaneState, LaneStock, Miscounted, Record, RecountReply, Undecided};
 use lua::{CallError, LaneKeys, Redis};
 use tokio::time::{Instant, sleep};
 
@@ -25,6 +25,10 @@ const DECIDED_IN: Duration = Duration::from_secs(10);
 /// Between two looks whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// Counts of live units that have to disagree with the records before it is a finding, and the time between two.
+const COUNTS: u32 = 3;
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
 /// What Redis says of one lane.
 pub(crate) struct LaneSeen {
     stock: LaneStock,
@@ -32,6 +36,10 @@ pub(crate) struct LaneSeen {
     stuck: Vec<HoldId>,
     /// Those that were under way at first.
     under_way: usize,
+    /// Items whose live units are not those of the records that claim them, in every one of [`COUNTS`] counts.
+    miscounted: Vec<Miscounted>,
+    /// Why they were not counted.
+    uncounted: Option<String>,
     /// Records of ids that the ledger has decided, as far as Redis has them.
     records: Vec<(HoldId, Record)>,
 }
@@ -122,9 +130,28 @@ async fn see(
         let looked = lua::lane::look(redis, keys, group, &[]).await.map_err(|error| format!("Redis: {error}"))?;
         records.extend(group.iter().copied().zip(looked.records).filter_map(|(id, record)| Some((id, record?))));
     }
+    let (miscounted, uncounted) = count(redis, keys).await?;
     // Records may be newer than what was folded.
     truth.read(ledger).await.map_err(|failure| failure.to_string())?;
-    Ok(LaneSeen { stock, stuck, under_way, records })
+    Ok(LaneSeen { stock, stuck, under_way, miscounted, uncounted, records })
+}
+
+/// Counts until live units and records agree, a few times: a record that the indexes lost is put back by the ticker meanwhile.
+async fn count(redis: &Redis, keys: &LaneKeys) -> Result<(Vec<Miscounted>, Option<String>), String> {
+    let mut wrong = Vec::new();
+    for again in 0..COUNTS {
+        if again > 0 {
+            sleep(COUNT_EVERY).await;
+        }
+        match lua::lane::recount(redis, keys).await.map_err(|error| format!("Redis: {error}"))? {
+            RecountReply::Counted(none) if none.is_empty() => return Ok((none, None)),
+            RecountReply::Counted(some) => wrong = some,
+            RecountReply::TooMany(records) => {
+                return Ok((Vec::new(), Some(format!("{records} live records are too many to count at once"))));
+            }
+        }
+    }
+    Ok((wrong, None))
 }
 
 fn id_of(undecided: &Undecided) -> HoldId {

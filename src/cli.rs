@@ -45,7 +45,7 @@ impl Common {
             ("admin_listen", "--admin-listen", &self.admin_listen),
         ];
         let flags = flags.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value.clone()?))).collect();
-        Given { file: self.config.clone(), flags }
+        Given { command: None, file: self.config.clone(), flags }
     }
 }
 

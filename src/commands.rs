@@ -12,7 +12,7 @@ use clap::CommandFactory as _;
 
 use crate::appliance::{self, Options};
 use crate::cli::{Cli, Command, Dev, Keys, Serve};
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Given, Loaded};
 use crate::failure::{Exit, Failure};
 use crate::keys::KeyFile;
 use crate::out;
@@ -72,8 +72,12 @@ fn operator_key(config: &Config) -> Option<String> {
     config.operator_key.clone().or_else(of_file)
 }
 
+/// What `dev` sets for itself: everybody who tries it comes from one machine, and a load test is no attack.
+const OF_DEV: &[(&str, &str)] = &[("edge.visitors_per_minute", "0")];
+
 fn loaded(cli: &Cli) -> Loaded {
-    Loaded::new(&cli.common.given())
+    let of_dev = matches!(cli.command, Command::Dev(_)).then_some(("dev", OF_DEV));
+    Loaded::new(&Given { command: of_dev, ..cli.common.given() })
 }
 
 fn config(cli: &Cli) -> Result<Config, Failure> {

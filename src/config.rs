@@ -96,7 +96,7 @@ impl Loaded {
     fn describe(&self, mistake: &Mistake) -> String {
         let key = mistake.key.split('[').next().unwrap_or_default();
         let origin = match self.layers.origins.get(key) {
-            Some(Origin::Default) | None => return mistake.to_string(),
+            Some(Origin::Default | Origin::Command(_)) | None => return mistake.to_string(),
             Some(origin) => origin,
         };
         let value = match mistake.value.as_str() {

@@ -21,9 +21,12 @@ pub(super) fn judge(sale: &SaleId, evidence: &Evidence, running: bool) -> Report
     ];
     let mut left_out: Vec<String> = Vec::new();
     for lane in &evidence.lanes {
-        if let Err(why) = &lane.seen {
-            left_out
-                .push(format!("lane {}: {why}: I2 was not checked, I3 and I5 only from the ledger", lane.truth.lane));
+        let number = lane.truth.lane;
+        match &lane.seen {
+            Err(why) => {
+                left_out.push(format!("lane {number}: {why}: I2 was not checked, I3 and I5 only from the ledger"))
+            }
+            Ok(seen) => left_out.extend(seen.uncounted.iter().map(|why| format!("lane {number}: {why} (I5)"))),
         }
     }
     if !running && left_out.is_empty() {
@@ -196,6 +199,12 @@ fn nothing_orphaned(evidence: &Evidence, running: bool) -> Check {
     for (truth, seen) in seen(evidence) {
         under_way += seen.under_way;
         live += seen.stock.items.iter().map(|(_, stock)| stock.live).sum::<i64>();
+        for item in &seen.miscounted {
+            findings.push(format!(
+                "lane {}: {} has {} live units, holds claim {}",
+                truth.lane, item.item, item.live, item.claimed
+            ));
+        }
         if running {
             findings.extend(
                 seen.stuck.iter().map(|id| format!("lane {}: {id} waits for its outcome for too long", truth.lane)),

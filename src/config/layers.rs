@@ -18,6 +18,8 @@ const SERVICE_LINKS: [&str; 2] = ["HOLDFAST_SERVICE_", "HOLDFAST_PORT"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Default,
+    /// What a command sets for itself, under everything that anybody says.
+    Command(&'static str),
     File(PathBuf),
     Environment(String),
     Flag(&'static str),
@@ -27,6 +29,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Command(name) => write!(f, "holdfast {name}"),
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Environment(name) => f.write_str(name),
             Self::Flag(flag) => f.write_str(flag),
@@ -47,6 +50,8 @@ pub(crate) struct Layers {
 /// What the command line says about settings.
 #[derive(Debug, Default)]
 pub(crate) struct Given {
+    /// The command and what it sets for itself: setting and value.
+    pub(crate) command: Option<(&'static str, &'static [(&'static str, &'static str)])>,
     /// The file of `--config`.
     pub(crate) file: Option<PathBuf>,
     /// Setting, flag and value.
@@ -64,6 +69,11 @@ impl Layers {
         let mut layers = Self { table, origins: BTreeMap::new(), mistakes };
         let keys: Vec<String> = layers.leaves().into_iter().map(|(key, _)| key).collect();
         layers.origins = keys.iter().map(|key| (key.clone(), Origin::Default)).collect();
+        if let Some((command, settings)) = given.command {
+            for (key, text) in settings {
+                layers.set_text(key, text, Origin::Command(command));
+            }
+        }
         if let Some(path) = &given.file {
             layers.add_file(path);
         }

@@ -13,7 +13,7 @@ fn file(text: &str) -> (tempfile::TempDir, Given) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("holdfast.toml");
     std::fs::write(&path, text).unwrap();
-    (folder, Given { file: Some(path), flags: Vec::new() })
+    (folder, Given { file: Some(path), ..Given::default() })
 }
 
 #[test]
@@ -63,6 +63,14 @@ fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
 }
 
 #[test]
+fn what_a_command_sets_for_itself_wins_only_over_the_default() {
+    let given = || Given { command: Some(("dev", &[("edge.visitors_per_minute", "0")])), ..Given::default() };
+    let of = |environment| Loaded::with(&given(), environment).config().unwrap().http.visitors_per_minute;
+    assert_eq!(of(Vec::new()), 0);
+    assert_eq!(of(environment(&[("HOLDFAST_EDGE_VISITORS_PER_MINUTE", "7")])), 7);
+}
+
+#[test]
 fn all_mistakes_are_told_together_with_key_value_range_and_place() {
     let (_folder, given) =
         file("listne = \"x\"\nmode = \"prod\"\nhttp = 3\n[edge]\nproxy_protocol = \"yes\"\n[nonsense]\na = 1");
@@ -98,7 +106,7 @@ fn all_mistakes_are_told_together_with_key_value_range_and_place() {
 
 #[test]
 fn a_file_that_is_missing_or_no_toml_is_one_mistake_with_its_name() {
-    let given = Given { file: Some(PathBuf::from("no/such.toml")), flags: Vec::new() };
+    let given = Given { file: Some(PathBuf::from("no/such.toml")), ..Given::default() };
     assert!(Loaded::with(&given, []).mistakes()[0].contains("no/such.toml"));
     let (_folder, given) = file("listen = ");
     assert!(Loaded::with(&given, []).mistakes()[0].contains("line 1"));

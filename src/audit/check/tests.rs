@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use domain::{Fingerprint, HoldId, LaneEvent, Lines, Millis, RefuseReason};
-use lua::lane::{ItemStock, LaneStock, Record};
+use lua::lane::{ItemStock, LaneStock, Miscounted, Record};
 
 use super::super::truth::{LineTruth, SaleTruth};
 use super::super::{Lane, LaneSeen};
@@ -42,7 +42,14 @@ fn evidence(events: Vec<LaneEvent>, free: i64, live: i64) -> Evidence {
         truth.apply(truth.head, event);
     }
     let stock = LaneStock { now: Millis(1), settled: truth.head, items: vec![(item(), ItemStock { free, live })] };
-    let seen = LaneSeen { stock, stuck: Vec::new(), under_way: 0, records: Vec::new() };
+    let seen = LaneSeen {
+        stock,
+        stuck: Vec::new(),
+        under_way: 0,
+        miscounted: Vec::new(),
+        uncounted: None,
+        records: Vec::new(),
+    };
     let acts = [(1, [(item(), 10)].into())].into();
     let sale = SaleTruth { lanes: 1, room: false, acts, limit: Some(4), events: 1, odd: Vec::new() };
     Evidence { sale, line: LineTruth::default(), lanes: vec![Lane { truth, seen: Ok(seen) }] }
@@ -134,6 +141,13 @@ fn i5_fails_for_a_confirm_that_nobody_decides_while_a_program_runs() {
     stuck.lanes[0].seen.as_mut().unwrap().stuck.push(id("a"));
     assert_eq!(failed(&stuck), ["I5"]);
     assert!(judge(&sale(), &stuck, false).passed);
+}
+
+#[test]
+fn i5_fails_for_units_that_no_hold_claims() {
+    let mut lost = evidence(vec![stock("sale/demo:1", 10)], 8, 2);
+    lost.lanes[0].seen.as_mut().unwrap().miscounted.push(Miscounted { item: item(), live: 2, claimed: 1 });
+    assert_eq!(failed(&lost), ["I5"]);
 }
 
 #[test]
