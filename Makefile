@@ -1,32 +1,41 @@
-# Two commands do everything: `make run` and `make test`. The rest is for developers.
+# `make run` and `make test` do everything on a fresh machine; the rest is for developers.
 
 SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench load tools redis
+.PHONY: help run build test check bench load compiler redis
 
 CARGO ?= cargo
+# Flags for what is run: make run ARGS="--listen 127.0.0.1:9000", make load ARGS="journey --sale demo", make bench ARGS=--quick
 ARGS ?=
+# Where cargo puts what it builds, whatever the environment says about it.
+TARGET = $(shell $(CARGO) metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-run: build ## Build and start the appliance with a demo sale (ARGS="--listen 127.0.0.1:9000" and the like)
-	@exec "$$($(CARGO) metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/$(PROFILE_DIR)/holdfast" dev $(ARGS)
+run: build ## Build and start the appliance with its demo sales
+	@exec "$(TARGET)/debug/holdfast" dev $(ARGS)
 
-build: tools redis
-	@$(CARGO) build $(PROFILE) --locked
+# One profile for what is run, tested and linted, so that a machine with two cores builds everything once.
+build: compiler redis
+	@$(CARGO) build --locked
 
-test: tools redis ## Run all tests, against real servers
+test: compiler redis ## Run all tests, on real servers
 	@$(CARGO) test --workspace --locked
 
-check: tools ## What CI checks besides tests: format and lints
+check: compiler ## Format and lints, as CI checks them
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-PROFILE :=
-PROFILE_DIR := debug
+load: build ## Send visitors to a running appliance: make load ARGS="book --visitors 256"
+	@exec "$(TARGET)/debug/holdfast" load $(ARGS)
 
-tools:
+bench: compiler redis ## Measure beside baselines, in release: the table of the README
+	@$(CARGO) build --release --locked --workspace --bins --examples
+	@$(CARGO) run --release --locked --example bench -- $(ARGS)
+
+compiler:
 	@command -v $(CARGO) >/dev/null || { echo "holdfast: cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || deploy/install.sh build-essential cc
 

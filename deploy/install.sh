@@ -18,7 +18,7 @@ elif command -v sudo >/dev/null && [ -t 0 ]; then
     say "$program is missing: installing $package with sudo"
     as_root=(sudo)
 else
-    say "$program is missing: run  sudo apt-get install $package"
+    say "$program is missing: run as root  apt-get install $package"
     exit 1
 fi
 
