@@ -20,7 +20,7 @@ use crate::server::answer::Connection;
 
 /// One request with everything it takes to answer it.
 pub(crate) struct Call {
-    pub(crate) app: App,
+    pub(crate) app: Arc<App>,
     pub(crate) head: http::request::Parts,
     pub(crate) from: Arc<Connection>,
     pub(crate) body: Incoming,

@@ -3,16 +3,15 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use http::StatusCode;
 use http::header::{ALLOW, CONNECTION, HeaderValue};
-use http::{StatusCode, Uri};
 use hyper::body::Body as _;
 use tokio::time::Instant;
 
 use crate::app::App;
 use crate::call::Call;
-use crate::edge::cors::Origins;
 use crate::edge::overload::Class;
-use crate::edge::trace::{TRACEPARENT, Trace};
+use crate::edge::trace::{TRACEPARENT, Trace, random};
 use crate::metrics;
 use crate::problem::{Name, Problem};
 use crate::reply::{self, Response};
@@ -36,7 +35,8 @@ pub(crate) trait Api: Send + Sync + 'static {
 
 /// One listener's routes and counters.
 pub(crate) struct Front<A: Api> {
-    app: App,
+    /// Counted for itself in each thread: threads that count one thing for every request slow each other down.
+    app: Arc<App>,
     table: &'static [Route<A::Op>],
     router: Router,
     routes: Vec<metrics::Route>,
@@ -51,7 +51,7 @@ const OVERLOADED_MS: u64 = 1_000;
 impl<A: Api> Front<A> {
     pub(crate) fn new(app: App, table: &'static [Route<A::Op>]) -> Self {
         Self {
-            app,
+            app: Arc::new(app),
             table,
             router: Router::new(table),
             routes: table.iter().map(|route| metrics::Route::new(route.label)).collect(),
@@ -86,42 +86,40 @@ fn shown(path: &str) -> &str {
 
 impl<A: Api> Handler for Arc<Front<A>> {
     fn handle(&self, request: Request, from: &Arc<Connection>) -> Answer {
-        let started = Instant::now();
         let (head, body) = request.into_parts();
         let mut ending = Ending {
-            front: Arc::clone(self),
             route: None,
-            started,
-            trace: Trace::of(&head.headers, rand::random()),
+            started: Instant::now(),
+            trace: Trace::of(&head.headers, random()),
             origin: if A::CORS { self.app.origins.of(&head.headers) } else { None },
-            uri: head.uri.clone(),
-            from: Arc::clone(from),
             long_body: body.size_hint().upper().is_none_or(|most| most > SMALL_BODY),
         };
         let path = head.uri.path();
         let (n, param) = match self.router.find(&head.method, path) {
             Found::Route(n, param) => (n, param),
-            other => return Answer::now(ending.finish(self.other(&other, &head))),
+            other => return Answer::now(self.finish(ending, from, path, self.other(&other, &head))),
         };
-        let Some(route) = self.table.get(n) else { return Answer::now(ending.finish(Err(overloaded()))) };
+        let Some(route) = self.table.get(n) else {
+            return Answer::now(self.finish(ending, from, path, Err(overloaded())));
+        };
         ending.route = Some(n);
         let start = (param.as_ptr() as usize).saturating_sub(path.as_ptr() as usize);
         let param = if param.is_empty() { 0..0 } else { start..start + param.len() };
-        let call = Call { app: self.app.clone(), head, from: Arc::clone(from), body, param };
         if route.class == Class::Catalogue && !self.app.load.has_room(route.class) {
-            return Answer::now(ending.finish(Err(overloaded())));
+            return Answer::now(self.finish(ending, from, path, Err(overloaded())));
         }
+        let call = Call { app: Arc::clone(&self.app), head, from: Arc::clone(from), body, param };
         if let Some(result) = A::quick(route.op, &call) {
-            return Answer::now(ending.finish(result));
+            return Answer::now(self.finish(ending, from, call.head.uri.path(), result));
         }
         let Some(turn) = self.app.load.enter(route.class) else {
-            return Answer::now(ending.finish(Err(overloaded())));
+            return Answer::now(self.finish(ending, from, call.head.uri.path(), Err(overloaded())));
         };
-        let op = route.op;
+        let (front, from, uri, op) = (Arc::clone(self), Arc::clone(from), call.head.uri.clone(), route.op);
         Answer::later(async move {
             let result = A::run(op, call).await;
             drop(turn);
-            ending.finish(result)
+            front.finish(ending, &from, uri.path(), result)
         })
     }
 }
@@ -130,38 +128,36 @@ fn overloaded() -> Problem {
     Problem::new(Name::Overloaded, "More requests are under way than can be served well.").retry_after(OVERLOADED_MS)
 }
 
-/// What it takes to end a request, kept apart from what its handler gets.
-struct Ending<A: Api> {
-    front: Arc<Front<A>>,
+/// What it takes to end a request, besides its connection and path.
+struct Ending {
     route: Option<usize>,
     started: Instant,
     trace: Trace,
     origin: Option<HeaderValue>,
-    uri: Uri,
-    from: Arc<Connection>,
     long_body: bool,
 }
 
-impl<A: Api> Ending<A> {
+impl<A: Api> Front<A> {
     /// Turns the outcome into the answer: the one place where problems become HTTP.
-    fn finish(self, result: Result<Response, Problem>) -> Response {
-        let front = &*self.front;
+    fn finish(&self, ending: Ending, from: &Connection, path: &str, result: Result<Response, Problem>) -> Response {
         let mut answer = result.unwrap_or_else(|problem| {
-            front.problems.answered(problem.name());
-            problem.answer(&format!("{}#{}", shown(self.uri.path()), self.trace.id()))
+            self.problems.answered(problem.name());
+            problem.answer(&format!("{}#{}", shown(path), ending.trace.id()))
         });
         let headers = answer.headers_mut();
-        if let Some(trace) = self.trace.header() {
+        if let Some(trace) = ending.trace.header() {
             headers.insert(TRACEPARENT, trace);
         }
         if A::CORS {
-            Origins::mark(&front.app.origins, self.origin, headers);
+            self.app.origins.mark(ending.origin, headers);
         }
-        if self.long_body && self.from.phase.body_unread() {
+        if ending.long_body && from.phase.body_unread() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let metrics = self.route.and_then(|n| front.routes.get(n)).unwrap_or(&front.unmatched);
-        metrics.answered(answer.status(), self.started.elapsed());
+        let now = Instant::now();
+        let metrics = ending.route.and_then(|n| self.routes.get(n)).unwrap_or(&self.unmatched);
+        metrics.answered(answer.status(), now - ending.started);
+        from.phase.answered(now);
         answer
     }
 }

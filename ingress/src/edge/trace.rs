@@ -1,5 +1,7 @@
 //! W3C Trace Context: the caller's trace goes on here, or one begins.
 
+use std::cell::Cell;
+
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
@@ -36,6 +38,23 @@ impl Trace {
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         HeaderValue::from_bytes(&self.0).ok()
     }
+}
+
+/// Bytes for the ids of a trace and a span: all different, and no secret, so a generator of a few nanoseconds will do
+/// (splitmix64, seeded per thread).
+pub(crate) fn random() -> [u8; 24] {
+    thread_local!(static STATE: Cell<u64> = Cell::new(rand::random()));
+    let mut bytes = [0; 24];
+    STATE.with(|state| {
+        for word in bytes.chunks_exact_mut(8) {
+            state.set(state.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
+            let mut mixed = state.get();
+            mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            word.copy_from_slice(&(mixed ^ mixed >> 31).to_be_bytes());
+        }
+    });
+    bytes
 }
 
 /// The first 55 bytes of a well-formed `traceparent`, of this or a later version.

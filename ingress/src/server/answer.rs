@@ -41,7 +41,8 @@ impl Answer {
 
 /// One listener's handlers.
 pub(crate) trait Handler: Clone + Send + Sync + Unpin + 'static {
-    /// Answers one request of a connection. Never fails: failures are answers too.
+    /// Answers one request of a connection, and tells its phase when the answer is there. Never fails: failures are
+    /// answers too.
     fn handle(&self, request: Request, from: &Arc<Connection>) -> Answer;
 }
 
@@ -70,28 +71,20 @@ impl<H: Handler> hyper::service::Service<Request> for Service<H> {
         use hyper::body::Body as _;
         let phase = &self.connection.phase;
         phase.handling(!request.body().is_end_stream());
-        Answering { answer: self.handler.handle(request, &self.connection), phase: Arc::clone(phase) }
+        Answering(self.handler.handle(request, &self.connection))
     }
 }
 
-/// An answer on its way; tells the phase when it is there.
-pub(crate) struct Answering {
-    answer: Answer,
-    phase: Arc<Phase>,
-}
+/// An answer on its way. Whoever makes it tells the phase when it is there.
+pub(crate) struct Answering(Answer);
 
 impl Future for Answering {
     type Output = Result<Response, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = match &mut self.answer {
-            Answer::Now(response) => match response.take() {
-                Some(response) => response,
-                None => return Poll::Pending,
-            },
-            Answer::Later(future) => std::task::ready!(future.as_mut().poll(cx)),
-        };
-        self.phase.answered();
-        Poll::Ready(Ok(response))
+        match &mut self.0 {
+            Answer::Now(response) => response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response))),
+            Answer::Later(future) => future.as_mut().poll(cx).map(Ok),
+        }
     }
 }

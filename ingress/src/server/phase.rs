@@ -68,8 +68,8 @@ impl Phase {
         Wait::ALL.get(usize::from(self.wait.load(Relaxed))).copied().unwrap_or(Wait::First)
     }
 
-    fn set(&self, wait: Wait) {
-        let since = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+    fn set(&self, wait: Wait, now: Instant) {
+        let since = u64::try_from((now - self.born).as_millis()).unwrap_or(u64::MAX);
         self.since.store(since, Relaxed);
         self.wait.store(wait as u8, Relaxed);
     }
@@ -91,20 +91,20 @@ impl Phase {
     }
 
     /// The handler has its answer.
-    pub(crate) fn answered(&self) {
-        self.set(Wait::Write);
+    pub(crate) fn answered(&self, now: Instant) {
+        self.set(Wait::Write, now);
     }
 
     fn received(&self) {
         if matches!(self.wait(), Wait::First | Wait::Idle) {
-            self.set(Wait::Head);
+            self.set(Wait::Head, Instant::now());
         }
     }
 
     /// The socket took some of what it was given, and is asked to take more: the wait for the client begins anew.
     fn sent_partly(&self) {
         if self.wait() == Wait::Write {
-            self.set(Wait::Write);
+            self.set(Wait::Write, Instant::now());
         }
     }
 

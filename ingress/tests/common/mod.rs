@@ -17,7 +17,7 @@ use admission::{LineConfig, LineView, Sales, clock};
 use booker::LaneConfig;
 use domain::token::{Key, KeyId, Keyring};
 use domain::{Actor, SaleDoc, SaleFold, SaleId};
-use ingress::{App, OperatorKey, Parts, SaleHandle, SaleMap, Settings};
+use ingress::{App, OperatorKey, Parts, SaleHandle, SaleMap, Settings, Tls};
 use ledger::Ledger;
 use lua::server::TestRedis;
 use lua::{Hints, Redis};
@@ -91,25 +91,36 @@ pub fn key(id: u32) -> Key {
 impl World {
     /// The edge alone: no sales, no Redis.
     pub async fn bare(settings: Settings) -> Self {
-        Self::build(settings, None, &[], true).await
+        Self::build(settings, None, &[], None, true).await
+    }
+
+    /// Like [`World::bare`], with an encrypted public listener; its answers are not compared with the description.
+    pub async fn secured(settings: Settings, tls: Arc<Tls>) -> Self {
+        Self::build(settings, None, &[], Some(tls), false).await
     }
 
     /// Like [`World::bare`], for settings under which a plain request is not answered.
     pub async fn bare_unasked(settings: Settings) -> Self {
-        Self::build(settings, None, &[], false).await
+        Self::build(settings, None, &[], None, false).await
     }
 
     /// The edge with these sales, served by their owners.
     pub async fn with(sales: &[&str], settings: Settings) -> Self {
-        Self::build(settings, Some(TestRedis::start().unwrap()), sales, true).await
+        Self::build(settings, Some(TestRedis::start().unwrap()), sales, None, true).await
     }
 
-    async fn build(settings: Settings, redis: Option<TestRedis>, docs: &[&str], describe: bool) -> Self {
+    async fn build(
+        settings: Settings,
+        redis: Option<TestRedis>,
+        docs: &[&str],
+        tls: Option<Arc<Tls>>,
+        describe: bool,
+    ) -> Self {
         let files = tempfile::tempdir().unwrap();
         let ledger = Ledger::sqlite(&files.path().join("ledger.db")).unwrap();
         let registry = Sales::start(ledger.clone(), "test".into(), clock::system()).await.unwrap();
         let ready = Arc::new(Mutex::new(Ok(())));
-        let app = App::new(parts(settings, registry.clone(), Arc::clone(&ready)));
+        let app = App::new(Parts { tls, ..parts(settings, registry.clone(), Arc::clone(&ready)) });
         let (stop, stopped) = watch::channel(false);
         for doc in docs {
             registry.apply(SaleDoc::from_toml(doc).unwrap(), None, actor()).await.unwrap();
