@@ -36,7 +36,8 @@ pub(crate) struct Answer {
 impl Admin {
     /// As the settings say; where they leave the address open, as the program running on the data directory says.
     pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
-        let said = if config.admin_listen_given { None } else { running::admin_address(&config.layout()) };
+        let said =
+            if config.admin_listen_given { None } else { running::now(&config.layout()).map(|running| running.admin) };
         let key = match &config.operator_key {
             Some(key) => key.clone(),
             None => {

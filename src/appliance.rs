@@ -15,6 +15,7 @@ use ingress::{App, Tls};
 use ledger::Ledger;
 use lua::{Hints, Target};
 use metrics_exporter_prometheus::PrometheusHandle;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -55,8 +56,21 @@ pub(crate) struct Options {
 /// Runs until told to end.
 pub(crate) fn run(config: &Config, options: &Options) -> Result<(), Failure> {
     logging::start(&config.log)?;
+    raise_open_files();
     let recorder = observe::start()?;
     stores::block_on(serve(config, options, recorder))
+}
+
+/// A connection is an open file, and shells start programs with room for a thousand: takes what the system allows.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if setrlimit(Resource::Nofile, raised).is_err() {
+        tracing::warn!(
+            limit = limit.current,
+            "the limit of open files (ulimit -n) could not be raised; it bounds the connections"
+        );
+    }
 }
 
 /// What has to be right before anything is started, so that a mistake leaves nothing behind.

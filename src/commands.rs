@@ -29,7 +29,10 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Sale(command) => sale::run(&config(cli)?, command, json),
         Command::Audit { sale } => audit::run(&config(cli)?, sale, json),
         Command::Log(command) => log::run(&config(cli)?, command, json),
-        Command::Load(load) => return Ok(load::run(load, operator_key(&config(cli)?), json)),
+        Command::Load(load) => {
+            let config = config(cli)?;
+            return Ok(load::run(load, &config, operator_key(&config), json));
+        }
         Command::Config(command) => settings::show(&loaded(cli), command, json),
         Command::CheckConfig => settings::check(&loaded(cli), json),
         Command::Keys(Keys::Create { file }) => create_keys(&config(cli)?, file.as_ref()),

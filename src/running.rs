@@ -48,8 +48,8 @@ impl Drop for Written {
     }
 }
 
-/// Where the program on this data directory listens for operators. `None` when none runs: a port noted by one that was killed
-/// may be somebody else's by now, and must not be shown the operator's key.
-pub(crate) fn admin_address(layout: &Layout) -> Option<SocketAddr> {
-    if data::in_use(layout) { Running::read(layout).map(|running| running.admin) } else { None }
+/// What the program that runs on this data directory says. `None` when none runs: a port noted by one that was killed may be
+/// somebody else's by now, and must not be shown the operator's key.
+pub(crate) fn now(layout: &Layout) -> Option<Running> {
+    if data::in_use(layout) { Running::read(layout) } else { None }
 }

@@ -7,16 +7,19 @@ use clap::Args;
 use domain::time::parse_duration_ms;
 use loadtest::Journey;
 
+use crate::config::Config;
+use crate::running;
+
 /// Flags of a run; the defaults are those of the harness.
 #[derive(Debug, Args)]
 pub(crate) struct Load {
     /// What every visitor does: book, journey, join, poll or hold
     #[arg(default_value = "book")]
     scenario: Journey,
-    /// Where visitors are served
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    target: String,
-    /// Where operators are served: checks the run against ledger and stock as well
+    /// Where visitors are served [default: the program on the data directory, else http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    target: Option<String>,
+    /// Where operators are served: checks the run against their figures as well [default: that of the program on the data directory]
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
     /// Key for --admin [default: the first operator key of the data directory]
@@ -79,14 +82,23 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Runs the harness; its exit codes are 0 done, 1 failed, 3 threshold missed, 4 the oracle found something.
-pub(super) fn run(load: &Load, operator_key: Option<String>, json: bool) -> ExitCode {
+pub(super) fn run(load: &Load, config: &Config, operator_key: Option<String>, json: bool) -> ExitCode {
+    let defaults = loadtest::Args::default();
+    let running = running::now(&config.layout());
+    let here =
+        running.as_ref().map(|running| (format!("http://{}", running.public), format!("http://{}", running.admin)));
+    let (target, admin) = match (&load.target, here) {
+        (Some(target), _) => (target.clone(), load.admin.clone()),
+        (None, Some((public, admin))) => (public, load.admin.clone().or(Some(admin))),
+        (None, None) => (defaults.target.clone(), load.admin.clone()),
+    };
     let sale = load.sale.clone().unwrap_or_else(|| match load.scenario {
         Journey::Book | Journey::Hold => "express".to_owned(),
         Journey::Line | Journey::Join | Journey::Poll => "demo".to_owned(),
     });
     let args = loadtest::Args {
-        target: load.target.clone(),
-        admin: load.admin.clone(),
+        target,
+        admin,
         operator_key: load.operator_key.clone().or(operator_key),
         units: load.units,
         sale,
@@ -105,7 +117,7 @@ pub(super) fn run(load: &Load, operator_key: Option<String>, json: bool) -> Exit
         max_p99_confirm_ms: load.max_p99_ms,
         seed: load.seed,
         json,
-        ..loadtest::Args::default()
+        ..defaults
     };
     ExitCode::from(loadtest::run(&args))
 }

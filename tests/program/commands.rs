@@ -260,21 +260,8 @@ fn the_load_harness_books_against_a_running_program_and_finds_nothing_wrong() {
     let folder = folder();
     let data = folder.path().join("d");
     let dev = Dev::start(&data, &[]);
-    let flags = [
-        "load",
-        "book",
-        "--count",
-        "50",
-        "--visitors",
-        "8",
-        "--duration",
-        "20s",
-        "--json",
-        "--target",
-        dev.says("public"),
-        "--admin",
-        dev.says("admin"),
-    ];
+    // It finds the program by the data directory.
+    let flags = ["load", "book", "--count", "50", "--visitors", "8", "--duration", "20s", "--json"];
     let out = good(beside(&data, &flags));
     assert!(serde_json::from_str::<Value>(&out).is_ok(), "{out}");
     good(beside(&data, &["audit", "express"]));
