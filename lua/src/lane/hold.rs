@@ -95,6 +95,13 @@ pub(super) const REFUSED: [(i64, &str, HoldReply); 8] = [
     (8, "ALL_HELD", HoldReply::AllHeld),
 ];
 
+/// SHA-1 of the hold script in hexadecimal digits, for running the very same script with another client: `make bench` has
+/// redis-benchmark do it.
+#[must_use]
+pub fn hold_digest() -> &'static str {
+    &Id::Hold.script().digest
+}
+
 /// Decides a group of holds. Idempotent per id; also reaps a bounded number of overdue holds first.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ mod release;
 mod settle;
 
 pub use confirm::{CancelReply, ConfirmReplies, ConfirmReply, ConfirmRequest, cancel, confirm};
-pub use hold::{HoldGroup, HoldReplies, HoldReply, HoldRequest, PassRef, hold};
+pub use hold::{HoldGroup, HoldReplies, HoldReply, HoldRequest, PassRef, hold, hold_digest};
 pub use load::{LoadBegin, LoadChunk, LoadEnd, LoadReply, VisitorLoad, load_begin, load_chunk, load_end, unload};
 pub use look::{
     ItemStock, LaneMeta, LaneState, LaneStock, Look, Undecided, UndecidedPage, VisitorCounts, look, meta, stock,

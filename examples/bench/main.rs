@@ -1,0 +1,159 @@
+//! `make bench`: the product's figures with baselines run beside them in the same minutes.
+//!
+//! Starts the release binary on a fresh data directory, drives it with its own load harness from the same machine, and
+//! prints a table in Markdown; the same figures go to `target/bench.json`. Every load run is judged by the harness' oracle
+//! and every sale by `holdfast audit`: a figure of a wrong run is not printed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark that cannot go on has to stop")]
+
+mod appliance;
+mod table;
+
+use serde_json::{Value, json};
+
+use appliance::{Appliance, Cost};
+use table::Table;
+
+/// Visitors at once in closed runs: enough that groups fill, as in a rush.
+const VISITORS: u32 = 256;
+
+/// What a run does before it measures.
+const WARM: [&str; 2] = ["--warm-up", "1s"];
+
+/// How long one measurement takes, and how often those whose median counts are made.
+struct Pace {
+    seconds: u64,
+    runs: usize,
+    waiting: u64,
+}
+
+impl Pace {
+    /// `--quick` is for a look, not for figures that are written down.
+    fn from_args() -> Self {
+        if std::env::args().any(|arg| arg == "--quick") {
+            Self { seconds: 3, runs: 1, waiting: 20_000 }
+        } else {
+            Self { seconds: 10, runs: 3, waiting: 1_000_000 }
+        }
+    }
+}
+
+fn main() {
+    let pace = Pace::from_args();
+    let mut table = Table::default();
+    let appliance = Appliance::start();
+    bookings(&appliance, &pace, &mut table);
+    polls_and_joins(&appliance, &pace, &mut table);
+    cost_is_flat(&appliance, &pace, &mut table);
+    baselines(&appliance, &pace, &mut table);
+    table.print();
+    table.save();
+}
+
+/// A sale without waiting room.
+fn sale(id: &str, units: u64) -> String {
+    format!("id = \"{id}\"\nadmission = \"none\"\n\n[[items]]\nid = \"seat\"\nunits = {units}\n")
+}
+
+/// A sale with one, whose pace is no hindrance.
+fn room(id: &str) -> String {
+    format!(
+        "id = \"{id}\"\nadmission = {{ pace_per_minute = 60000, active_passes = 50000, pass_ttl = \"5m\", claim_grace = \"5m\" }}\n\n[[items]]\nid = \"seat\"\nunits = 1000000\n"
+    )
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn number(report: &Value, pointer: &str) -> f64 {
+    report.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {pointer} in {report}"))
+}
+
+/// Confirmed durable bookings per second of one hot item, then the latency at half of that.
+fn bookings(appliance: &Appliance, pace: &Pace, table: &mut Table) {
+    let mut rates = vec![];
+    let mut cost = Cost::default();
+    let mut groups = (0.0, 0.0);
+    for run in 0..pace.runs {
+        let id = format!("hot-{run}");
+        appliance.sell(&sale(&id, 10_000_000));
+        let before = appliance.counters();
+        let (report, spent) = appliance.load("book", &id, VISITORS, pace.seconds, &WARM);
+        let after = appliance.counters();
+        appliance.audit(&id);
+        rates.push(number(&report, "/bookings_per_s"));
+        cost = spent.per(number(&report, "/bookings"));
+        groups = after.groups_since(&before);
+        table.note(&format!("book-{run}"), report);
+    }
+    let most = median(rates.clone());
+    table.row("confirmed durable bookings/s, one hot item, hold and confirm each a request", most, "1/s");
+    table.row("  CPU per booking: program", cost.program_us, "us");
+    table.row("  CPU per booking: Redis", cost.redis_us, "us");
+    table.row("  CPU per booking: load harness", cost.client_us, "us");
+    table.row("  holds decided by one Redis call", groups.0, "mean");
+    table.row("  events made durable by one append", groups.1, "mean");
+    let half = format!("{}", (most / 2.0).round());
+    appliance.sell(&sale("half", 10_000_000));
+    let (report, _) = appliance.load("book", "half", 2_048, pace.seconds, &["--rate", &half, "--warm-up", "1s"]);
+    appliance.audit("half");
+    for (call, name) in [("hold", "hold"), ("confirm", "confirm")] {
+        for p in ["p50", "p99"] {
+            table.row(
+                &format!("{p} of a {name} at half that rate, from its intended start"),
+                number(&report, &format!("/calls/{call}/ms/{p}")),
+                "ms",
+            );
+        }
+    }
+    table.note("half", report);
+}
+
+/// Polls of the line document, and joins.
+fn polls_and_joins(appliance: &Appliance, pace: &Pace, table: &mut Table) {
+    appliance.sell(&room("crowd"));
+    let before = appliance.redis_calls();
+    let (report, spent) = appliance.load("poll", "crowd", 64, pace.seconds, &WARM);
+    let polls = number(&report, "/calls/line/accepted");
+    let calls = appliance.redis_calls() - before;
+    table.row("polls of the line document/s", polls / number(&report, "/measured_s"), "1/s");
+    table.row("  CPU per poll: program", spent.per(polls).program_us, "us");
+    table.row("  Redis calls per poll (the line is read every 100 ms, whoever polls)", calls / polls, "mean");
+    table.note("poll", report);
+    let count = pace.waiting.to_string();
+    let (report, spent) = appliance.load("join", "crowd", VISITORS, 120, &["--count", &count]);
+    let joins = number(&report, "/calls/ticket/accepted");
+    table.row("joins/s", joins / number(&report, "/measured_s"), "1/s");
+    table.row("  CPU per join: program", spent.per(joins).program_us, "us");
+    table.row("  bytes in Redis per waiting visitor", appliance.bytes_of("h1:{crowd}:tickets") / joins, "bytes");
+    table.note("join", report);
+}
+
+/// Cost per hold by the size of the sale, and by how many wait (they do after the joins).
+fn cost_is_flat(appliance: &Appliance, pace: &Pace, table: &mut Table) {
+    for units in [100_u64, 10_000, 1_000_000] {
+        let id = format!("flat-{units}");
+        appliance.sell(&sale(&id, units));
+        let (report, spent) = appliance.load("hold", &id, 64, pace.seconds, &WARM);
+        let holds = number(&report, "/calls/hold/accepted");
+        let spent = spent.per(holds);
+        let name = format!("CPU per hold and release, {units} units, {} waiting: program + Redis", pace.waiting);
+        table.row(&name, spent.program_us + spent.redis_us, "us");
+        table.note(&id, report);
+    }
+}
+
+/// What the figures are compared with, on the same machine in the same minutes.
+fn baselines(appliance: &Appliance, pace: &Pace, table: &mut Table) {
+    appliance.sell(&sale("script", 100_000_000));
+    let alone = appliance.redis_benchmark("script", pace.seconds * 20_000);
+    table.row("baseline: redis-benchmark of the hold script, 50 clients, one hold a call", alone, "1/s");
+    let (bare, line, ratio) = appliance::bare_hyper();
+    table.row("baseline: bare hyper, one thread, same body", bare, "1/s");
+    table.row("  the line document beside it, one thread", line, "1/s");
+    table.row("  ratio", ratio, "of bare hyper");
+    let booked = table.value("confirmed durable bookings/s, one hot item, hold and confirm each a request");
+    table.row("bookings against holds of redis-benchmark", booked / alone, "ratio");
+    table.note("pace", json!({"seconds": pace.seconds, "runs": pace.runs, "waiting": pace.waiting}));
+}
