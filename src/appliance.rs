@@ -11,6 +11,7 @@ use std::time::Duration;
 use admission::{Sales, clock};
 use domain::SaleDoc;
 use domain::sale::Phase;
+use futures_util::future::select_all;
 use ingress::{App, Tls};
 use ledger::Ledger;
 use lua::{Hints, Target};
@@ -180,16 +181,18 @@ async fn run_on(
         result = serving.until_ready(base, target) => result.map(Some)?,
         () = told_to_end(signals) => None,
     };
-    if let Some(_written) = &told {
-        loop {
-            match signals.next().await {
+    let mut result = Ok(());
+    while result.is_ok() && told.is_some() {
+        tokio::select! {
+            told = signals.next() => match told {
                 Told::End => break,
                 Told::Reload => serving.reload(base),
-            }
+            },
+            failure = serving.broken() => result = Err(failure),
         }
     }
     serving.end(base.config, signals).await;
-    Ok(())
+    result
 }
 
 /// Running owners and listeners.
@@ -321,6 +324,18 @@ impl Serving {
         }
     }
 
+    /// Waits until a listener ends by itself, which none does as long as its socket can be used.
+    async fn broken(&mut self) -> Failure {
+        let tasks = self.http.iter_mut().map(|(_, task)| task).chain([&mut self.admin]);
+        let (ended, ..) = select_all(tasks).await;
+        let why = match ended {
+            Ok(Ok(())) => "it ended".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        Failure::new("listener", why, "start holdfast again")
+    }
+
     /// First nobody new, then nothing under way, then the owners. Everything here has a bound; a second signal skips the waiting.
     async fn end(self, config: &Config, signals: &mut Signals) {
         tracing::info!("ending: finishing what is under way");
@@ -332,7 +347,7 @@ impl Serving {
             tasks.push(task);
         }
         let drained = async {
-            for task in tasks {
+            for task in tasks.into_iter().filter(|task| !task.is_finished()) {
                 let _ = task.await;
             }
         };

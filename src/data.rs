@@ -153,12 +153,13 @@ fn check_format(layout: &Layout, what: &str) -> Result<(), Failure> {
     ))
 }
 
-/// Anything but our lock and an unfinished `format`, hidden files aside: a directory that is somebody else's.
+/// Anything but our lock, keys that were put there beforehand, what a file system puts into its root, and hidden files: a
+/// directory that is somebody else's.
 fn has_foreign_files(root: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(root)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        if name != "lock" && name != "keys.toml" && !name.starts_with('.') {
+        if !["lock", "keys.toml", "lost+found"].contains(&&*name) && !name.starts_with('.') {
             return Ok(true);
         }
     }

@@ -111,6 +111,10 @@ impl Server {
         for file in [&self.plan.socket, &self.plan.pid] {
             let _ = fs::remove_file(file);
         }
+        // The private directory of a socket that had no room in the data directory; another one is never empty.
+        if let Some(folder) = self.plan.socket.parent().filter(|folder| Some(*folder) != self.plan.conf.parent()) {
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 

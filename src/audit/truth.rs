@@ -15,21 +15,20 @@ async fn each<E: Event>(
     log: &LogId,
     after: u64,
     odd: &mut Vec<String>,
-    mut visit: impl FnMut(u64, E, &mut Vec<String>) + Send,
+    mut visit: impl FnMut(u64, E) + Send,
 ) -> Result<u64, Failure> {
     let mut last = after;
-    let mut entries = Vec::new();
-    ledger.read_all(log, after, |entry| entries.push(entry)).await.map_err(ledger_failure)?;
-    for entry in entries {
+    let reading = ledger.read_all(log, after, |entry| {
         if entry.seq != last + 1 {
             odd.push(format!("{log}: event {} follows event {last}", entry.seq));
         }
         last = entry.seq;
         match E::decode(&entry.event) {
-            Ok(event) => visit(entry.seq, event, odd),
+            Ok(event) => visit(entry.seq, event),
             Err(error) => odd.push(format!("{log}:{}: {error}", entry.seq)),
         }
-    }
+    });
+    reading.await.map_err(ledger_failure)?;
     Ok(last)
 }
 
@@ -51,7 +50,7 @@ impl SaleTruth {
             Self { lanes: 0, room: false, acts: BTreeMap::new(), limit: Some(0), events: 0, odd: Vec::new() };
         let mut odd = Vec::new();
         let log = LogId::sale(sale);
-        truth.events = each(ledger, &log, 0, &mut odd, |seq, event: SaleEvent, _| {
+        truth.events = each(ledger, &log, 0, &mut odd, |seq, event: SaleEvent| {
             if let Act::Define { doc, stock } = event.act {
                 truth.lanes = doc.lanes;
                 truth.room = doc.room().is_some();
@@ -93,8 +92,7 @@ impl LineTruth {
     pub(super) async fn read(ledger: &Ledger, sale: &SaleId) -> Result<Self, Failure> {
         let (mut granted, mut odd) = (HashSet::new(), Vec::new());
         let events =
-            each(ledger, &LogId::line(sale), 0, &mut odd, |_, event: LineEvent, _| granted.extend(event.granted))
-                .await?;
+            each(ledger, &LogId::line(sale), 0, &mut odd, |_, event: LineEvent| granted.extend(event.granted)).await?;
         Ok(Self { granted, events, odd })
     }
 }
@@ -165,7 +163,7 @@ impl LaneTruth {
         let log = LogId::lane(&self.sale, self.lane);
         let mut odd = Vec::new();
         let head = self.head;
-        self.head = each(ledger, &log, head, &mut odd, |seq, event: LaneEvent, _| self.apply(seq, event)).await?;
+        self.head = each(ledger, &log, head, &mut odd, |seq, event: LaneEvent| self.apply(seq, event)).await?;
         self.odd.append(&mut odd);
         Ok(())
     }
