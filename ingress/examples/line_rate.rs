@@ -28,7 +28,7 @@ const ROUNDS: usize = 5;
 
 fn main() {
     let (app, _stop, _files) = app();
-    let body = Bytes::from(ask(serve_line(&app), "/v1/sales/night/line"));
+    let body = Bytes::from(ask(&serve_line(&app), "/v1/sales/night/line"));
     println!("body of {} bytes, {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS} s each, medians", body.len());
     // In turns, so that whatever else the machine does meets both.
     let (mut bare, mut line) = (Vec::new(), Vec::new());
@@ -140,7 +140,7 @@ async fn client(address: SocketAddr, request: String, done: Arc<AtomicU64>) {
     }
 }
 
-fn ask(server: Server, path: &str) -> String {
+fn ask(server: &Server, path: &str) -> String {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(server.address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").unwrap();

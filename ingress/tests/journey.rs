@@ -238,3 +238,26 @@ async fn while_the_store_is_away_requests_are_answered_unavailable_and_safe_to_r
     let confirmed = visitor.confirm(&world, &id).await;
     assert!(matches!(confirmed.status, 201 | 410), "{}", confirmed.text());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_tickets_of_one_visitor_are_one_place_and_the_better_one_enters() {
+    let world = World::with(&[ROOM], Settings::default()).await;
+    let mut first = Visitor::new(&world).await;
+    assert_eq!(first.join(&world, "room").await.json()["number"], 1);
+    world.redis.as_ref().unwrap().redis().raw(&[b"FLUSHALL"]).await.unwrap();
+    let forgot = Visitor { token: first.token.clone(), ..Visitor::default() };
+    eventually("the line is loaded again", || async { forgot.clone().join(&world, "room").await.status < 300 }).await;
+    let mut second = forgot.clone();
+    assert_eq!(second.join(&world, "room").await.json()["number"], 2, "the store had forgotten the place");
+    assert_eq!(first.join(&world, "room").await.json()["number"], 1, "presenting the ticket restores it");
+    eventually("called", || async { first.get(&world, "/v1/sales/room/ticket").await.json()["state"] == "called" })
+        .await;
+    let worse = second.claim(&world, "room").await;
+    assert_eq!(worse.refused(), (409, "not-your-turn".into()), "{}", worse.text());
+    assert!(worse.header("set-cookie").unwrap().starts_with("hf_ticket="), "the browser gets the better ticket");
+    assert_eq!(second.join(&world, "room").await.json()["number"], 1, "and so does an app");
+    assert_eq!(second.claim(&world, "room").await.status, 201);
+    let pass = second.pass.clone();
+    assert_eq!(first.claim(&world, "room").await.status, 200);
+    assert_eq!(first.pass, pass, "one place, one pass");
+}

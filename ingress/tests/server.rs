@@ -226,6 +226,29 @@ async fn stopping_finishes_what_is_under_way_and_closes_what_rests() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_lets_a_newcomer_ask_once() {
+    let world = World::bare(Settings::default()).await;
+    let (mut asks, mut silent) = (Client::to(world.public).await, Client::to(world.public).await);
+    eventually("both are accepted", || async { Client::to(world.public).await.try_get("/").await == Some(200) }).await;
+    world.stop.send(true).unwrap();
+    eventually("nobody is accepted", || async { tokio::net::TcpStream::connect(world.public).await.is_err() }).await;
+    assert_eq!(asks.get("/", &[]).await.status, 200);
+    assert!(asks.ended().await && silent.ended().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_take_its_answers_is_cut_off() {
+    let limits = Limits { connections: 1, write: Duration::from_millis(200), ..Limits::default() };
+    let world = World::bare(limited(limits)).await;
+    let mut greedy = Client::to(world.public).await;
+    assert_eq!(greedy.get("/", &[]).await.status, 200);
+    let many = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2_000);
+    // Its requests may not all be taken either: nobody reads what the server has no room to answer.
+    let _ = tokio::time::timeout(Duration::from_millis(100), greedy.try_write(many.as_bytes())).await;
+    eventually("its place is free", || async { Client::to(world.public).await.try_get("/").await == Some(200) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_does_not_wait_for_ever() {
     let drain = Duration::from_millis(200);
     let mut world = World::bare(limited(Limits { drain, ..Limits::default() })).await;

@@ -20,6 +20,8 @@ use crate::settings::Limits;
 
 /// How long the rest of an unread body may keep a connection that has had its answer.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long a connection that has said nothing may still begin to, once the listener stops.
+const NEWCOMER: Duration = Duration::from_millis(200);
 const BRIEFLY: Duration = Duration::from_millis(100);
 const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -88,27 +90,37 @@ where
             registered = true;
             let _ = drained.as_mut().poll(cx);
         }
-        if !asked && draining.begun() {
-            asked = true;
-            std::pin::Pin::new(&mut http).graceful_shutdown();
-        }
-        if let Poll::Ready(result) = http.poll_without_shutdown(cx) {
-            return Poll::Ready(if result.is_ok() { End::Done } else { End::Broken });
-        }
-        while timer.as_mut().poll(cx).is_ready() {
+        loop {
+            // A connection that has not said anything yet may have a request under way: it gets a moment.
+            if !asked && draining.begun() && (phase.wait() != Wait::First || phase.age() > NEWCOMER) {
+                asked = true;
+                std::pin::Pin::new(&mut http).graceful_shutdown();
+            }
+            if let Poll::Ready(result) = http.poll_without_shutdown(cx) {
+                return Poll::Ready(if result.is_ok() { End::Done } else { End::Broken });
+            }
+            if !asked && draining.begun() {
+                if phase.wait() != Wait::First {
+                    continue;
+                }
+                timer.as_mut().reset(Instant::now() + NEWCOMER);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
             if phase.overdue(limits) {
                 return Poll::Ready(End::TooSlow);
             }
             timer.as_mut().reset(phase.look_again(limits));
         }
-        Poll::Pending
     })
     .await;
     let socket = http.into_parts().io.into_inner().into_inner();
+    // In a box: every connection's future would otherwise have room for an ending that most of its life has not come.
     match end {
-        End::Done if !phase.body_unread() => close(socket).await,
-        End::Done | End::Broken => linger(socket, LINGER).await,
-        End::TooSlow if phase.wait() == Wait::Head => refuse(socket, TOO_SLOW).await,
+        End::Done if !phase.body_unread() => Box::pin(close(socket)).await,
+        End::Done | End::Broken => Box::pin(linger(socket, LINGER)).await,
+        End::TooSlow if phase.wait() == Wait::Head => Box::pin(refuse(socket, TOO_SLOW)).await,
         End::TooSlow => {}
     }
     end

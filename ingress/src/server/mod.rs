@@ -150,14 +150,19 @@ impl<H: Handler> Server<H> {
         self.metrics.opened();
         let end = match &self.tls {
             None => self.http(stream, Connection { peer, tls: false, phase }).await,
-            Some(tls) => match tokio::time::timeout(self.limits.head, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.http(stream, Connection { peer, tls: true, phase }).await,
-                Ok(Err(_)) => End::Broken,
-                Err(_) => End::TooSlow,
-            },
+            // In a box of its own, so that plain connections do not carry its size.
+            Some(tls) => Box::pin(self.encrypted(tls, stream, peer, phase)).await,
         };
         self.metrics.closed();
         self.metrics.ended(end);
+    }
+
+    async fn encrypted(&self, tls: &Tls, stream: TcpStream, peer: IpAddr, phase: Arc<Phase>) -> End {
+        match tokio::time::timeout(self.limits.head, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.http(stream, Connection { peer, tls: true, phase }).await,
+            Ok(Err(_)) => End::Broken,
+            Err(_) => End::TooSlow,
+        }
     }
 
     async fn http<S>(&self, socket: S, connection: Connection) -> End
@@ -174,7 +179,7 @@ impl<H: Handler> Server<H> {
             Full::Process => BUSY,
             Full::Address => TOO_MANY,
         };
-        refuse(stream, answer).await;
+        Box::pin(refuse(stream, answer)).await;
     }
 }
 

@@ -123,6 +123,11 @@ impl Phase {
         self.deadline(limits).map_or(soon, |deadline| deadline.min(soon))
     }
 
+    /// How long ago the connection began.
+    pub(crate) fn age(&self) -> Duration {
+        self.born.elapsed()
+    }
+
     /// Whether the present wait has lasted longer than it may.
     pub(crate) fn overdue(&self, limits: &Limits) -> bool {
         self.deadline(limits).is_some_and(|deadline| deadline <= Instant::now())

@@ -121,7 +121,7 @@ fn rate_headers(quota: &Quota, per_minute: u32) -> Vec<(http::HeaderName, Header
     fields.into_iter().filter_map(header).collect()
 }
 
-/// Sets one of our cookies; Secure unless the browser is on this very machine.
+/// Sets one of our cookies.
 pub(crate) fn set_cookie(
     call: &Call,
     answer: &mut Response,
@@ -130,11 +130,22 @@ pub(crate) fn set_cookie(
     sale: Option<&SaleId>,
     lives_ms: u64,
 ) {
-    let client = call.client();
-    let secure = client.https || client.forwarded || !client.address.is_loopback();
-    if let Some(cookie) = cookie::set(name, value, sale, lives_ms, secure) {
+    if let Some(cookie) = cookie(call, name, value, sale, lives_ms) {
         answer.headers_mut().append(SET_COOKIE, cookie);
     }
+}
+
+/// One of our cookies; Secure unless the browser is on this very machine.
+pub(crate) fn cookie(
+    call: &Call,
+    name: &str,
+    value: &str,
+    sale: Option<&SaleId>,
+    lives_ms: u64,
+) -> Option<HeaderValue> {
+    let client = call.client();
+    let secure = client.https || client.forwarded || !client.address.is_loopback();
+    cookie::set(name, value, sale, lives_ms, secure)
 }
 
 /// The ticket that claims need: this visitor's, in this sale.

@@ -4,6 +4,7 @@ use admission::Claim;
 use domain::limits::HTTP_BODY_BYTES;
 use domain::{Millis, VisitorHash};
 use http::StatusCode;
+use http::header::SET_COOKIE;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -55,28 +56,25 @@ pub(crate) async fn claim(mut call: Call) -> Result<Response, Problem> {
     let line = sale.line.as_ref().ok_or_else(no_room)?;
     let hash = sale.hash(&visitor);
     let ticket = identity::ticket(&call, &sale, &hash)?;
-    let unanswered = |error| outcome::line(error, doc, now);
-    match line.claim(hash, ticket.number).await.map_err(unanswered)? {
-        // The visitor has a better place than this ticket says: it is that one that enters.
-        Claim::Superseded(number) => {
-            let claim = line.claim(hash, number).await.map_err(unanswered)?;
-            let mut answer = claimed(&call, &sale, &hash, claim)?;
-            let expires = ticket_expires(&sale, now);
-            let better = call.app.keyring.load().sign_ticket(sale.id(), &hash, number, expires);
-            set_cookie(&call, &mut answer, cookie::TICKET, &better, Some(sale.id()), expires.since(now));
-            Ok(answer)
-        }
-        claim => claimed(&call, &sale, &hash, claim),
+    match line.claim(hash, ticket.number).await.map_err(|error| outcome::line(error, doc, now))? {
+        Claim::Granted { number, expires, again } => Ok(granted(&call, &sale, &hash, number, expires, again)),
+        Claim::NotYet { retry_after_ms, why } => Err(outcome::not_yet(why, retry_after_ms)),
+        Claim::Ended => Err(outcome::pass_ended()),
+        Claim::Superseded(number) => Err(better(&call, &sale, &hash, number)),
     }
 }
 
-fn claimed(call: &Call, sale: &SaleHandle, visitor: &VisitorHash, claim: Claim) -> Result<Response, Problem> {
-    match claim {
-        Claim::Granted { number, expires, again } => Ok(granted(call, sale, visitor, number, expires, again)),
-        Claim::NotYet { retry_after_ms, why } => Err(outcome::not_yet(why, retry_after_ms)),
-        Claim::Ended => Err(outcome::pass_ended()),
-        // Superseded twice in a row: another place was presented at the same moment.
-        Claim::Superseded(_) => Err(outcome::not_yet(admission::NotYet::NotCalled, 1_000)),
+/// The visitor has a better place than this ticket says. Entering with that one at once was rejected: the better ticket
+/// would then be used, and a repeat of the same request would enter with this one as well.
+fn better(call: &Call, sale: &SaleHandle, visitor: &VisitorHash, number: u64) -> Problem {
+    let expires = ticket_expires(sale, call.now());
+    let ticket = call.app.keyring.load().sign_ticket(sale.id(), visitor, number, expires);
+    let lives_ms = expires.since(call.now());
+    let detail = "The visitor has a better place than this ticket says: POST tickets gives its ticket.";
+    let problem = outcome::refused(Name::NotYourTurn, detail).retry_after(1_000);
+    match identity::cookie(call, cookie::TICKET, &ticket, Some(sale.id()), lives_ms) {
+        Some(cookie) => problem.header(SET_COOKIE, cookie),
+        None => problem,
     }
 }
 

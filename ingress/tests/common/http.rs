@@ -61,7 +61,11 @@ pub struct Client {
 
 impl Client {
     pub async fn to(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), buffer: Vec::new() }
+        Self::on(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub const fn on(stream: TcpStream) -> Self {
+        Self { stream, buffer: Vec::new() }
     }
 
     pub async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Reply {
