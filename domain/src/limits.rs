@@ -137,6 +137,8 @@ pub const PASS_SKEW_MS: u64 = 1_000;
 pub const HTTP_CONNECTIONS: usize = 20_000;
 /// HTTP requests answered with the help of an owner at once, beyond which even confirms are refused. Lower classes stop earlier.
 pub const HTTP_IN_FLIGHT: usize = 16_384;
+/// The same for operators' requests, which have their own room: a crowd of visitors must not keep them out.
+pub const HTTP_ADMIN_IN_FLIGHT: usize = 64;
 /// Bytes of a request's line and headers together.
 pub const HTTP_HEAD_BYTES: usize = 16 << 10;
 /// Bytes of a visitor's request body: twenty lines of a hold need about 2 KiB.
