@@ -82,6 +82,10 @@ pub struct Args {
     pub rate: Option<f64>,
     /// How long new journeys are started and counted.
     pub duration: Duration,
+    /// How long after that the journeys under way may still wait for their turn. What they do then is checked, and a
+    /// journey's whole time counts, but answers and bookings per second end with `duration`. The run ends before when
+    /// all have arrived.
+    pub finish_within: Duration,
     /// Ends the run after so many journeys, if that is earlier.
     pub count: Option<u64>,
     /// Time before the measurement; checked as well, but not counted.
@@ -121,6 +125,7 @@ impl Default for Args {
             connections: None,
             rate: None,
             duration: Duration::from_secs(10),
+            finish_within: Duration::from_secs(20),
             count: None,
             warm_up: Duration::ZERO,
             threads: 1,
@@ -180,8 +185,10 @@ impl Args {
                 return Err(BadArgs(format!("{name} must be above 0 and at most {} s", MAX_DURATION.as_secs())));
             }
         }
-        if self.warm_up > MAX_DURATION {
-            return Err(BadArgs(format!("warm-up must be at most {} s", MAX_DURATION.as_secs())));
+        for (name, span) in [("warm-up", self.warm_up), ("finish-within", self.finish_within)] {
+            if span > MAX_DURATION {
+                return Err(BadArgs(format!("{name} must be at most {} s", MAX_DURATION.as_secs())));
+            }
         }
         Ok(Checked { args: self.clone(), authority: address, admin, sale, item, connections })
     }

@@ -23,7 +23,7 @@ pub use args::{Args, BadArgs, Journey};
 
 /// Exit code: the run ended and everything asked for was met.
 pub const DONE: u8 = 0;
-/// Exit code: the run itself failed (server not there, wrong arguments, the client is too slow).
+/// Exit code: the run itself failed (server not there, wrong arguments, not one journey completed).
 pub const FAILED: u8 = 1;
 /// Exit code: a threshold was missed.
 pub const MISSED: u8 = 3;
@@ -53,8 +53,8 @@ pub fn run_to(args: &Args, out: &mut dyn std::io::Write) -> u8 {
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         return failed(&error);
     }
-    if report.exit_code() == DONE && !outcome.worked() {
-        return failed(&scout::Failed::NothingWorked);
+    if report.exit_code() == FAILED {
+        return failed(&outcome.nothing());
     }
     report.exit_code()
 }

@@ -9,7 +9,7 @@ use crate::args::{Args, Journey};
 use crate::limits::BUSY;
 use crate::run::{Busy, Outcome};
 use crate::stats::{Kind, Percentiles, Tally};
-use crate::{DONE, FOUND, MISSED};
+use crate::{DONE, FAILED, FOUND, MISSED};
 
 /// What a threshold asked for and what came.
 struct Threshold {
@@ -48,12 +48,14 @@ impl<'o> Report<'o> {
         Self { args, outcome, bookings_per_s, answers_per_s, thresholds }
     }
 
-    /// [`FOUND`] before [`MISSED`] before [`DONE`].
+    /// [`FOUND`] before [`MISSED`] before [`FAILED`], which is a run without one journey completed, before [`DONE`].
     pub(crate) fn exit_code(&self) -> u8 {
         if !self.outcome.findings.told.is_empty() {
             FOUND
         } else if self.thresholds.iter().any(|threshold| !threshold.met) {
             MISSED
+        } else if self.outcome.stats.arrived == 0 {
+            FAILED
         } else {
             DONE
         }
@@ -109,7 +111,7 @@ impl<'o> Report<'o> {
             "bookings": stats.booked,
             "bookings_per_s": round(self.bookings_per_s),
             "answers_per_s": round(self.answers_per_s),
-            "journeys": {"begun": stats.begun, "cut_off": stats.cut_off, "never_started": outcome.never_started, "late_ms": stats.late.percentiles()},
+            "journeys": {"begun": stats.begun, "arrived": stats.arrived, "cut_off": stats.cut_off, "never_started": outcome.never_started, "late_ms": stats.late.percentiles()},
             "calls": calls,
             "lost_by_reason": stats.lost,
             "connections_opened": outcome.connections_opened,

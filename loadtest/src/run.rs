@@ -26,6 +26,7 @@ use crate::trip::{Plan, Shared};
 
 /// Everything a run came to.
 pub(crate) struct Outcome {
+    pub(crate) journey: Journey,
     pub(crate) item: String,
     pub(crate) stats: Stats,
     /// The span that was measured: the window, or less when the journeys were used up before.
@@ -46,10 +47,20 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Whether anything was answered as the contract says: a yes, or a refusal with a reason.
-    pub(crate) fn worked(&self) -> bool {
+    /// Why a run in which no journey arrived has failed: nothing was answered as the contract says (a yes, or a refusal
+    /// with a reason), or something was and it was of no use.
+    pub(crate) fn nothing(&self) -> Failed {
         let tallies = Kind::ALL.into_iter().filter_map(|kind| self.stats.tally(kind));
-        tallies.map(|tally| tally.accepted.count() + tally.refused.count()).sum::<u64>() > 0
+        if tallies.map(|tally| tally.accepted.count() + tally.refused.count()).sum::<u64>() == 0 {
+            return Failed::NothingWorked;
+        }
+        let what = match self.journey {
+            Journey::Book | Journey::Line => "booking",
+            Journey::Join => "joining of the line",
+            Journey::Poll => "poll of the line",
+            Journey::Hold => "hold and release",
+        };
+        Failed::NoneArrived(what, self.stats.begun, self.stats.cut_off)
     }
 }
 
@@ -110,6 +121,7 @@ pub(crate) fn run(checked: &Checked) -> Result<Outcome, Failed> {
     let findings = judge(history, &known);
 
     Ok(Outcome {
+        journey: plan.journey,
         item: plan.item,
         stats,
         measured: finished.min(window.to).saturating_duration_since(window.from),
@@ -164,6 +176,7 @@ fn plan(checked: &Checked, sale: &Scouted) -> Result<(Plan, Option<u64>), Failed
         call_within,
         start,
         end,
+        finish: end + args.finish_within,
     };
     Ok((plan, sale.units.get(&item).copied().or(args.units)))
 }
@@ -216,7 +229,7 @@ fn one_thread(
     let args = &checked.args;
     let connections = share(checked.connections, thread, args.threads);
     let window = Window { from: plan.start + args.warm_up, to: plan.end };
-    let stop = plan.end + START_LATE + plan.confirm_within.max(plan.call_within) + DRAIN;
+    let stop = plan.finish.max(plan.end + START_LATE) + plan.confirm_within.max(plan.call_within) + DRAIN;
     let shared = Rc::new(Shared {
         templates: Templates::new(&checked.authority, checked.sale.as_str(), &plan.item, args.quantity),
         pool: Pool::new(address, connections, args.call_timeout),

@@ -156,6 +156,7 @@ fn compare(shared: &Shared, kept: &Kept, after: &Confirmed) -> Option<HoldId> {
         (Ended::Gone, _) => history.find(changed("gone")),
         (Ended::Unknown, Confirmed::Booked { id, at }) => {
             history.book(Booked { id: *id, at: *at }, &shared.plan.item, u64::from(shared.plan.quantity));
+            shared.stats.borrow_mut().arrived += 1;
             return Some(*id);
         }
         (Ended::Unknown, Confirmed::Gone) => history.gone(kept.id),

@@ -33,6 +33,10 @@ pub(crate) enum Failed {
     BrokeOff,
     #[error("no call was answered as the contract says")]
     NothingWorked,
+    #[error(
+        "no {0} was completed: {1} were begun, {2} cut off by the end of the run; the report says what was refused"
+    )]
+    NoneArrived(&'static str, u64, u64),
 }
 
 /// A sale as the server describes it.

@@ -191,6 +191,8 @@ pub(crate) struct Stats {
     pub(crate) begun: u64,
     /// See [`Stats::begun`].
     pub(crate) cut_off: u64,
+    /// Journeys that came to what they were made for, inside the window or not.
+    pub(crate) arrived: u64,
     /// How much later than intended journeys began.
     pub(crate) late: Timing,
     /// Lost answers by reason.
@@ -208,6 +210,7 @@ impl Stats {
             answers: 0,
             begun: 0,
             cut_off: 0,
+            arrived: 0,
             late: Timing::new(),
             lost: BTreeMap::new(),
             told: Vec::new(),
@@ -294,6 +297,7 @@ impl Stats {
         self.answers += other.answers;
         self.begun += other.begun;
         self.cut_off += other.cut_off;
+        self.arrived += other.arrived;
         self.late.add(&other.late);
         for (why, count) in other.lost {
             *self.lost.entry(why).or_default() += count;

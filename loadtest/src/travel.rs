@@ -26,6 +26,9 @@ pub(crate) struct Traveller {
     made: u32,
     kept: Vec<Kept>,
     out: Vec<u8>,
+    /// The run ended while a journey was waiting. Another one must not begin: it would be cut off at once, and the next
+    /// again, as fast as the server answers.
+    over: bool,
 }
 
 /// How a hold was answered.
@@ -88,22 +91,38 @@ pub(crate) fn read_confirm(reply: &Reply<'_>, fields: &Fields<'_>) -> Said<Confi
 
 impl Traveller {
     pub(crate) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, bearer: Bearer::default(), made: u32::MAX, kept: Vec::new(), out: Vec::new() }
+        Self { shared, bearer: Bearer::default(), made: u32::MAX, kept: Vec::new(), out: Vec::new(), over: false }
     }
 
     /// Travels until the run is over.
     pub(crate) async fn live(mut self) {
-        while let Some(intended) = self.shared.arrivals.next().await {
+        while !self.over
+            && let Some(intended) = self.shared.arrivals.next().await
+        {
             self.shared.stats.borrow_mut().begin(intended, Instant::now());
             match self.shared.plan.journey {
-                Journey::Poll => drop(self.poll(intended).await),
-                Journey::Join => drop(self.join(intended).await),
+                Journey::Poll => {
+                    let shown = self.poll(intended).await.is_some();
+                    self.arrived(shown);
+                }
+                Journey::Join => {
+                    let joined = self.join(intended).await.is_some();
+                    self.arrived(joined);
+                }
+                Journey::Hold => {
+                    let released = self.hold_and_release(intended).await == Some(true);
+                    self.arrived(released);
+                }
+                // These have arrived with the 201 of their confirm, whenever that comes.
                 Journey::Book => drop(self.book(intended).await),
-                Journey::Hold => drop(self.hold_and_release(intended).await),
                 Journey::Line => drop(self.whole(intended).await),
             }
         }
         self.retire();
+    }
+
+    fn arrived(&self, arrived: bool) {
+        self.shared.stats.borrow_mut().arrived += u64::from(arrived);
     }
 
     /// Hands over what the present visitor did, for the check at the end.
@@ -189,6 +208,7 @@ impl Traveller {
             Some(Confirmed::Booked { id, at }) => {
                 let (mut stats, now) = (shared.stats.borrow_mut(), Instant::now());
                 stats.booking(now);
+                stats.arrived += 1;
                 stats.accepted(Kind::Whole, intended, now);
                 history.book(Booked { id, at }, &shared.plan.item, u64::from(shared.plan.quantity));
                 if id != kept.id {
@@ -213,14 +233,15 @@ impl Traveller {
         self.confirm(Instant::now(), kept, intended).await
     }
 
-    async fn hold_and_release(&mut self, intended: Instant) -> Option<()> {
+    /// Whether the hold was released.
+    async fn hold_and_release(&mut self, intended: Instant) -> Option<bool> {
         let from = self.ready(intended).await?;
         let kept = self.hold(from).await?;
         let shared = Rc::clone(&self.shared);
         shared.templates.release(&mut self.out, &self.bearer, kept.id);
         let read = |reply: &Reply<'_>, _: &Fields<'_>| match reply.status {
-            204 => Said::Yes(()),
-            400..=499 => Said::No(()),
+            204 => Said::Yes(true),
+            400..=499 => Said::No(false),
             _ => Said::Strange,
         };
         shared.ask(Kind::Release, Instant::now(), shared.plan.call_within, &self.out, read).await
@@ -265,10 +286,11 @@ impl Traveller {
         false
     }
 
-    /// Waits as long as the server asks for; false when the run is over.
-    async fn rest(&self, ms: Option<u64>) -> bool {
+    /// Waits as long as the server asks for; false when the run is over by then, and with it this traveller.
+    async fn rest(&mut self, ms: Option<u64>) -> bool {
         let pause = self.shared.pause(ms.map(Duration::from_millis));
-        if Instant::now() + pause >= self.shared.plan.end {
+        if Instant::now() + pause >= self.shared.plan.finish {
+            self.over = true;
             self.shared.stats.borrow_mut().cut_off += 1;
             return false;
         }

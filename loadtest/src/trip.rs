@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     /// Start of the run, and the moment from which no journey starts.
     pub(crate) start: Instant,
     pub(crate) end: Instant,
+    /// The moment from which nobody waits for a turn any more.
+    pub(crate) finish: Instant,
 }
 
 /// Everything the visitors of one thread share.

@@ -86,6 +86,39 @@ fn every_journey_passes() {
     }
 }
 
+/// A short run of four visitors in a line.
+fn short(fake: &Fake, finish_within: Duration) -> Args {
+    let duration = Duration::from_millis(300);
+    Args { visitors: 4, count: None, duration, finish_within, ..args(fake, Journey::Line) }
+}
+
+#[test]
+fn a_journey_that_the_end_cuts_off_is_the_last_of_its_visitor() {
+    let fake = Fake::start(1_000, true, Faults { call_after_ms: 60_000, poll_in_ms: 10_000, ..Faults::default() });
+    let mut out = Vec::new();
+    let code = run_to(&short(&fake, Duration::ZERO), &mut out);
+    let report: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!((fake.tickets(), fake.booked(), code), (4, 0, FAILED), "{report}");
+    assert_eq!(report["journeys"]["cut_off"], 4, "{report}");
+}
+
+#[test]
+fn journeys_under_way_at_the_end_may_still_arrive() {
+    let fake = Fake::start(1_000, true, Faults { call_after_ms: 500, ..Faults::default() });
+    let mut out = Vec::new();
+    let code = run_to(&short(&fake, Duration::from_secs(20)), &mut out);
+    let report: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!((fake.tickets(), fake.booked(), code), (4, 4, DONE), "{report}");
+    assert_eq!(report["calls"]["whole"]["accepted"], 4, "{report}");
+}
+
+#[test]
+fn a_run_without_one_journey_completed_fails() {
+    assert_eq!(book(0, Faults::default()), (FAILED, 0));
+    let fake = Fake::start(0, false, Faults::default());
+    assert_eq!(run(&args(&fake, Journey::Hold)), FAILED);
+}
+
 #[test]
 fn random_arrivals_on_several_threads_pass() {
     let fake = Fake::start(1_000, false, Faults::default());

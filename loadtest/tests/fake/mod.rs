@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{HoldId, Millis, SaleId, VisitorHash};
 
@@ -27,6 +27,10 @@ pub(crate) struct Faults {
     pub(crate) uncalled: bool,
     /// Gives all passes at one moment.
     pub(crate) no_meter: bool,
+    /// Calls nobody before so many milliseconds have passed since the first poll; 0 calls at once.
+    pub(crate) call_after_ms: u64,
+    /// What polls are told to wait; 0 is 20 ms.
+    pub(crate) poll_in_ms: u64,
     /// Answers a confirm 202 before it is decided.
     pub(crate) pending: bool,
     /// Never decides a confirm.
@@ -51,6 +55,7 @@ struct State {
     visitors: u64,
     numbers: u64,
     frontier: u64,
+    polled: Option<Instant>,
     passes: u64,
     seq: u64,
     confirms: u64,
@@ -100,6 +105,11 @@ impl Fake {
     /// Bookings that the server keeps.
     pub(crate) fn booked(&self) -> u64 {
         self.state.lock().unwrap().bookings.values().map(|list| list.len() as u64).sum()
+    }
+
+    /// Tickets that were given out.
+    pub(crate) fn tickets(&self) -> u64 {
+        self.state.lock().unwrap().numbers
     }
 
     /// How many different Idempotency-Keys came with holds.
@@ -231,10 +241,14 @@ impl State {
     }
 
     fn line(&mut self) -> (u16, String) {
-        self.frontier = self.numbers;
+        let polled = *self.polled.get_or_insert_with(Instant::now);
+        if polled.elapsed() >= Duration::from_millis(self.faults.call_after_ms) {
+            self.frontier = self.numbers;
+        }
+        let poll = if self.faults.poll_in_ms == 0 { 20 } else { self.faults.poll_in_ms };
         // Shown truly while somebody may be waiting, and as 0 once passes are out: the planted fault.
         let shown = if self.faults.uncalled && self.passes > 0 { 0 } else { self.frontier };
-        (200, format!(r#"{{"state":"open","frontier":{shown},"pace_per_minute":6000,"poll_in_ms":20}}"#))
+        (200, format!(r#"{{"state":"open","frontier":{shown},"pace_per_minute":6000,"poll_in_ms":{poll}}}"#))
     }
 
     fn pass(&mut self) -> (u16, String) {
