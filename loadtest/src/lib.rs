@@ -2,11 +2,12 @@
 //!
 //! It knows Holdfast only by its HTTP contract. Visitors travel in a closed model (each starts again when it has arrived)
 //! or arrive at random at a given rate; what they saw is kept in a compact history and compared with the invariants
-//! (I1, I3, I4, I6, I7 as far as a visitor can see them).
+//! (I1, I3, I4, I6, I7 as far as a visitor can see them), and with the operators' address with the sale's event feed.
 
 mod answer;
 mod args;
 mod arrivals;
+mod feed;
 mod http;
 mod limits;
 mod oracle;

@@ -54,5 +54,14 @@ pub(crate) const MAX_TOLD: usize = 20;
 pub(crate) const MAX_TOLD_EACH: u64 = 5;
 /// How old what a poll shows may be: `max-age`, the processes' own polling and the time in between, rounded up.
 pub(crate) const STALE_SECONDS: usize = 5;
+/// Bytes of one page of the event feed: 1,000 events of each of 256 lanes.
+pub(crate) const MAX_FEED_PAGE_BYTES: usize = 64 << 20;
+/// Events of the feed that are read (about 60 bytes are kept of each); what follows is not checked, and the report says so.
+pub(crate) const MAX_FEED_EVENTS: u64 = 4_000_000;
+/// Reading the whole feed.
+pub(crate) const FEED_WITHIN: Duration = Duration::from_secs(60);
+/// Milliseconds between an operator's change of the pace and its coming into force, and between the clocks of both: within
+/// them either pace is allowed.
+pub(crate) const PACE_SETTLES_MS: u64 = 5_000;
 /// Share of its time, running or waiting for a core, from which on a thread of the client is itself the bottleneck.
 pub(crate) const BUSY: f64 = 0.9;

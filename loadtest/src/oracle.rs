@@ -10,6 +10,10 @@ use domain::HoldId;
 
 use crate::limits::{MAX_KEPT, MAX_TOLD_EACH, STALE_SECONDS};
 
+mod feed;
+
+pub(crate) use feed::{FeedFinding, FeedTruth};
+
 /// A booking as its 201 told it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Booked {
@@ -55,6 +59,8 @@ pub(crate) enum Finding {
     WentBack { before: u64, after: u64 },
     /// I7: more passes in a window than the pace allows.
     TooMany { window_ms: u64, passes: usize, allowed: u64 },
+    /// What the event feed shows.
+    Feed(FeedFinding),
 }
 
 impl fmt::Display for Finding {
@@ -79,6 +85,7 @@ impl fmt::Display for Finding {
             Self::TooMany { window_ms, passes, allowed } => {
                 write!(f, "I7: {passes} passes within {window_ms} ms, {allowed} are allowed")
             }
+            Self::Feed(finding) => finding.fmt(f),
         }
     }
 }
@@ -100,6 +107,7 @@ impl Finding {
             Self::NotCalled { .. } => "not-called",
             Self::WentBack { .. } => "went-back",
             Self::TooMany { .. } => "too-many",
+            Self::Feed(finding) => finding.name(),
         }
     }
 }
@@ -250,6 +258,8 @@ pub(crate) struct Known {
     pub(crate) units: BTreeMap<String, u64>,
     /// The frontier some time after the last pass.
     pub(crate) last_frontier: Option<u64>,
+    /// The event feed after the run, as far as it could be read.
+    pub(crate) feed: Option<FeedTruth>,
 }
 
 /// Compares a whole history with what must hold; what was found on the way comes first.
@@ -257,6 +267,9 @@ pub(crate) fn judge(mut history: History, known: &Known) -> Findings {
     let mut found = std::mem::take(&mut history.found);
     let mut find = |finding| found.push(finding);
 
+    if let Some(feed) = &known.feed {
+        feed.judge(&history).into_iter().map(Finding::Feed).for_each(&mut find);
+    }
     history.booked.sort_unstable();
     twice(history.booked.iter().map(|booked| booked.id)).for_each(|id| find(Finding::OneBookingTwice(id)));
     for id in &history.gone {

@@ -84,7 +84,9 @@ impl<'o> Report<'o> {
         if outcome.passes > 0 && outcome.pace.is_none() {
             left.push("the pace of passes: the line did not show it".to_owned());
         }
-        left.push("the ledger and the event feed: see holdfast audit".to_owned());
+        if let Some(why) = &outcome.feed_left_out {
+            left.push(format!("the ledger and the event feed: {why}"));
+        }
         left
     }
 

@@ -14,6 +14,7 @@ use tokio::time::timeout_at;
 
 use crate::args::{Checked, Journey};
 use crate::arrivals::{Arrivals, Budget, open, pace};
+use crate::feed;
 use crate::http::Pool;
 use crate::limits::{DRAIN, STALE_SECONDS, START_LATE};
 use crate::oracle::{Findings, History, Known, judge};
@@ -40,6 +41,8 @@ pub(crate) struct Outcome {
     pub(crate) rechecked: Rechecked,
     /// History entries that did not fit.
     pub(crate) left_out: u64,
+    /// Why the event feed, or the rest of it, was not looked at.
+    pub(crate) feed_left_out: Option<String>,
     /// Units confirmed, and how many there are, as far as that is known.
     pub(crate) units: (u64, Option<u64>),
     pub(crate) passes: u64,
@@ -118,6 +121,7 @@ pub(crate) fn run(checked: &Checked) -> Result<Outcome, Failed> {
     known.last_frontier = block_on(last_frontier(checked, address, last_pass))?;
     let (booked, passes) = (history.units.values().sum(), history.passes.len() as u64);
     let (left_out, pace) = (history.left_out, history.pace);
+    let feed_left_out = block_on(read_feed(checked, &mut known))?;
     let findings = judge(history, &known);
 
     Ok(Outcome {
@@ -131,10 +135,21 @@ pub(crate) fn run(checked: &Checked) -> Result<Outcome, Failed> {
         findings,
         rechecked,
         left_out,
+        feed_left_out,
         units: (booked, units),
         passes,
         pace,
     })
+}
+
+/// Reads the event feed, where there is an operators' address; says what could not be read.
+async fn read_feed(checked: &Checked, known: &mut Known) -> Option<String> {
+    let Some(admin) = &checked.admin else {
+        return Some("give --admin with the operator's key, or see holdfast audit".to_owned());
+    };
+    let (truth, left_out) = feed::read(admin, &checked.sale, checked.args.operator_key.as_deref()).await;
+    known.feed = Some(truth);
+    left_out
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failed> {

@@ -181,6 +181,41 @@ fn a_pass_ahead_of_the_frontier_is_found() {
     assert_eq!(found(&one), ["not-called"]);
 }
 
+fn with_admin(fake: &Fake, journey: Journey) -> Args {
+    Args { admin: Some(fake.url.clone()), operator_key: Some("secret".to_owned()), ..args(fake, journey) }
+}
+
+fn not_checked(args: &Args) -> (u8, String) {
+    let mut out = Vec::new();
+    let code = run_to(args, &mut out);
+    (code, serde_json::from_slice::<Value>(&out).unwrap()["not_checked"].to_string())
+}
+
+#[test]
+fn with_the_operators_address_the_event_feed_is_checked_to_its_end() {
+    for (journey, room) in [(Journey::Book, false), (Journey::Line, true)] {
+        let fake = Fake::start(1_000, room, Faults::default());
+        assert_eq!(not_checked(&with_admin(&fake, journey)), (DONE, "[]".to_owned()), "{journey:?}");
+        let (code, left) = not_checked(&args(&fake, journey));
+        assert!(code == DONE && left.contains("event feed: give --admin"), "{left}");
+    }
+}
+
+#[test]
+fn a_feed_that_cannot_be_read_is_said() {
+    let fake = Fake::start(1_000, false, Faults { no_feed: true, ..Faults::default() });
+    let (code, left) = not_checked(&with_admin(&fake, Journey::Book));
+    assert!(code == DONE && left.contains("event feed: it was answered 403"), "{left}");
+}
+
+#[test]
+fn what_the_feed_shows_otherwise_is_found() {
+    let fake = Fake::start(1_000, false, Faults { log_not_every: 50, ..Faults::default() });
+    assert_eq!(found(&with_admin(&fake, Journey::Book)), ["no-event"]);
+    let fake = Fake::start(1_000, true, Faults { no_meter: true, ..Faults::default() });
+    assert_eq!(found(&with_admin(&fake, Journey::Line)), ["over-pace", "too-many"]);
+}
+
 #[test]
 fn the_report_for_people_says_what_counts() {
     let fake = Fake::start(50, false, Faults::default());

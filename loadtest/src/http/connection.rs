@@ -32,15 +32,17 @@ pub(crate) enum Lost {
 /// A connection that carries one request at a time.
 pub(crate) struct Connection {
     stream: TcpStream,
+    /// Bytes of one answer, at most.
+    most: usize,
     /// What was received of the answer under way; reused for all answers.
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> Result<Self, Lost> {
+    pub(crate) async fn open(address: SocketAddr, most: usize) -> Result<Self, Lost> {
         let stream = TcpStream::connect(address).await.map_err(Lost::Refused)?;
         stream.set_nodelay(true).map_err(Lost::Refused)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(BUFFER_BYTES) })
+        Ok(Self { stream, most, buffer: Vec::with_capacity(BUFFER_BYTES) })
     }
 
     /// Sends a whole request and waits for the whole answer. After an error, or when the answer does not keep the
@@ -48,7 +50,7 @@ impl Connection {
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Whole, Lost> {
         self.buffer.clear();
         self.stream.write_all(request).await.map_err(Lost::Broken)?;
-        let mut decoder = Decoder::default();
+        let mut decoder = Decoder::new(self.most);
         loop {
             self.buffer.reserve(BUFFER_BYTES / 4);
             let received = self.stream.read_buf(&mut self.buffer).await.map_err(Lost::Broken)?;

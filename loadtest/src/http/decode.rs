@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::limits::{MAX_ANSWER_BYTES, MAX_HEADERS};
+use crate::limits::MAX_HEADERS;
 
 /// One whole answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,31 +46,36 @@ pub(crate) struct Whole {
 }
 
 /// Reads one answer from a buffer that grows.
-#[derive(Default)]
 pub(crate) struct Decoder {
     head: Option<Head>,
+    /// Bytes of a head and of a body, at most.
+    most: usize,
 }
 
 impl Decoder {
+    pub(crate) const fn new(most: usize) -> Self {
+        Self { head: None, most }
+    }
+
     /// Looks at everything received so far; `ended` when the server has closed its side. `None`: more is needed.
     pub(crate) fn look(&mut self, buffer: &mut [u8], ended: bool) -> Result<Option<Whole>, BadAnswer> {
         if self.head.is_none() {
             self.head = head(buffer)?;
         }
         let Some(head) = self.head else {
-            return if buffer.len() > MAX_ANSWER_BYTES { Err(BadAnswer("its head is too large")) } else { Ok(None) };
+            return if buffer.len() > self.most { Err(BadAnswer("its head is too large")) } else { Ok(None) };
         };
         let received = buffer.len() - head.bytes;
-        if received > MAX_ANSWER_BYTES {
+        if received > self.most {
             return Err(BadAnswer("its body is too large"));
         }
         let (body, used) = match head.framing {
-            Framing::Length(length) if length > MAX_ANSWER_BYTES => return Err(BadAnswer("its body is too large")),
+            Framing::Length(length) if length > self.most => return Err(BadAnswer("its body is too large")),
             Framing::Length(length) if received < length => return Ok(None),
             Framing::Length(length) => (length, length),
             Framing::ToEnd if !ended => return Ok(None),
             Framing::ToEnd => (received, received),
-            Framing::Chunked => match chunks(buffer.get_mut(head.bytes..).unwrap_or_default())? {
+            Framing::Chunked => match chunks(buffer.get_mut(head.bytes..).unwrap_or_default(), self.most)? {
                 Some(sizes) => sizes,
                 None => return Ok(None),
             },
@@ -131,7 +136,7 @@ fn number(text: &[u8]) -> Option<u64> {
 }
 
 /// Puts chunks together at the front of `bytes` when all are there: (bytes of the body, bytes used up).
-fn chunks(bytes: &mut [u8]) -> Result<Option<(usize, usize)>, BadAnswer> {
+fn chunks(bytes: &mut [u8], most: usize) -> Result<Option<(usize, usize)>, BadAnswer> {
     let bad = BadAnswer("its chunks cannot be read");
     // First only look, so that an incomplete answer stays as it is.
     let mut parts: Vec<Range<usize>> = Vec::new();
@@ -142,7 +147,7 @@ fn chunks(bytes: &mut [u8]) -> Result<Option<(usize, usize)>, BadAnswer> {
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(_) => return Err(bad),
         };
-        if size > MAX_ANSWER_BYTES {
+        if size > most {
             return Err(BadAnswer("its body is too large"));
         }
         if size == 0 {
@@ -180,13 +185,14 @@ fn trailers(bytes: &[u8], mut at: usize) -> Option<usize> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
+    use crate::limits::MAX_ANSWER_BYTES;
 
     /// The answer as it comes out when it arrives in two parts, cut at every place.
     fn read(text: &str) -> Option<(u16, Vec<u8>, bool)> {
         let whole = |buffer: &[u8], done: &Whole| (done.status, buffer[done.body.clone()].to_vec(), done.keep_alive);
         let mut results = Vec::new();
         for cut in 0..=text.len() {
-            let (mut decoder, mut buffer) = (Decoder::default(), text.as_bytes()[..cut].to_vec());
+            let (mut decoder, mut buffer) = (Decoder::new(MAX_ANSWER_BYTES), text.as_bytes()[..cut].to_vec());
             let early = decoder.look(&mut buffer, false).unwrap();
             assert!(early.is_none() || cut == text.len(), "complete after {cut} bytes of {text:?}");
             if let Some(done) = early {
@@ -230,7 +236,7 @@ mod tests {
     #[test]
     fn a_body_without_length_ends_with_the_connection() {
         let mut buffer = b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec();
-        let mut decoder = Decoder::default();
+        let mut decoder = Decoder::new(MAX_ANSWER_BYTES);
         assert_eq!(decoder.look(&mut buffer, false).unwrap(), None);
         let whole = decoder.look(&mut buffer, true).unwrap().unwrap();
         assert_eq!((&buffer[whole.body], whole.keep_alive), (&b"hello"[..], false));
@@ -239,13 +245,13 @@ mod tests {
     #[test]
     fn bytes_behind_an_answer_end_the_connection() {
         let mut buffer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200".to_vec();
-        assert!(!Decoder::default().look(&mut buffer, false).unwrap().unwrap().keep_alive);
+        assert!(!Decoder::new(MAX_ANSWER_BYTES).look(&mut buffer, false).unwrap().unwrap().keep_alive);
     }
 
     #[test]
     fn retry_after_is_read() {
         let mut buffer = b"HTTP/1.1 503 Busy\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n".to_vec();
-        assert_eq!(Decoder::default().look(&mut buffer, false).unwrap().unwrap().retry_after, Some(3));
+        assert_eq!(Decoder::new(MAX_ANSWER_BYTES).look(&mut buffer, false).unwrap().unwrap().retry_after, Some(3));
     }
 
     #[test]
@@ -261,7 +267,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxyz",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n",
         ] {
-            assert!(Decoder::default().look(&mut bad.as_bytes().to_vec(), false).is_err(), "{bad:?}");
+            assert!(Decoder::new(MAX_ANSWER_BYTES).look(&mut bad.as_bytes().to_vec(), false).is_err(), "{bad:?}");
         }
     }
 }

@@ -9,12 +9,13 @@ use tokio::time::timeout;
 
 use super::connection::{Connection, Lost};
 use super::decode::Reply;
-use crate::limits::CONNECT_WITHIN;
+use crate::limits::{CONNECT_WITHIN, MAX_ANSWER_BYTES};
 
 /// A bounded number of connections to one server, shared by the visitors of one thread. A visitor waits for a free one.
 pub(crate) struct Pool {
     address: SocketAddr,
     call_timeout: Duration,
+    most_bytes: usize,
     permits: Semaphore,
     idle: RefCell<Vec<Connection>>,
     opened: Cell<u64>,
@@ -23,7 +24,12 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(address: SocketAddr, connections: usize, call_timeout: Duration) -> Self {
         let (permits, idle) = (Semaphore::new(connections), RefCell::new(Vec::with_capacity(connections)));
-        Self { address, call_timeout, permits, idle, opened: Cell::new(0) }
+        Self { address, call_timeout, most_bytes: MAX_ANSWER_BYTES, permits, idle, opened: Cell::new(0) }
+    }
+
+    /// The same, for answers of up to so many bytes.
+    pub(crate) fn of_answers_up_to(self, most_bytes: usize) -> Self {
+        Self { most_bytes, ..self }
     }
 
     /// How many connections were opened so far.
@@ -40,7 +46,7 @@ impl Pool {
             Some(connection) => connection,
             None => {
                 self.opened.set(self.opened.get() + 1);
-                timeout(CONNECT_WITHIN, Connection::open(self.address))
+                timeout(CONNECT_WITHIN, Connection::open(self.address, self.most_bytes))
                     .await
                     .unwrap_or_else(|_| Err(Lost::Refused(std::io::ErrorKind::TimedOut.into())))?
             }

@@ -21,7 +21,7 @@ fn clean() -> (History, Known) {
         history.frontier(u64::from(n) + 1, n as usize);
     }
     history.pace = Some(600);
-    let known = Known { units: BTreeMap::from([("standing".to_owned(), 100)]), last_frontier: Some(50) };
+    let known = Known { units: BTreeMap::from([("standing".to_owned(), 100)]), last_frontier: Some(50), feed: None };
     (history, known)
 }
 

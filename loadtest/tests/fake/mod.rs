@@ -1,6 +1,6 @@
 //! A small server that keeps the contract in memory, or breaks it in one planted way.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use domain::{HoldId, Millis, SaleId, VisitorHash};
+use domain::event::Event;
+use domain::{
+    Act, Actor, Fingerprint, HoldId, LaneEvent, LineEvent, Millis, RefuseReason, SaleDoc, SaleEvent, SaleId,
+    VisitorHash,
+};
 
 /// What the server does besides, or wrongly. Counts: every n-th; 0 is never.
 #[derive(Clone, Copy, Default)]
@@ -41,6 +45,10 @@ pub(crate) struct Faults {
     pub(crate) busy_every: u64,
     /// Closes the connection behind the answer.
     pub(crate) close_every: u64,
+    /// Confirms without an event in the feed.
+    pub(crate) log_not_every: u64,
+    /// Refuses to show the feed.
+    pub(crate) no_feed: bool,
     /// Sends bodies in chunks.
     pub(crate) chunked: bool,
 }
@@ -54,6 +62,9 @@ struct State {
     answers: u64,
     visitors: u64,
     numbers: u64,
+    /// Lines of the event feed.
+    feed: Vec<String>,
+    granted: u64,
     frontier: u64,
     polled: Option<Instant>,
     passes: u64,
@@ -189,6 +200,10 @@ fn encode((status, body): &(u16, String), chunked: bool, close: bool) -> Vec<u8>
     format!("HTTP/1.1 {status} X\r\nRetry-After: 0\r\n{close}{rest}").into_bytes()
 }
 
+fn event<E: Event>(log: &str, seq: u64, event: &E) -> String {
+    format!(r#"{{"log":"{log}","seq":{seq},"event":{}}}"#, event.encode().unwrap())
+}
+
 fn problem(status: u16, name: &str) -> (u16, String) {
     (status, format!(r#"{{"type":"http://x/problems/{name}","title":"a \"title\"","status":{status}}}"#))
 }
@@ -208,6 +223,10 @@ impl State {
                     ),
                 )
             }
+            ("GET", ["", "admin", "v1", "sales", "demo"]) => {
+                (200, format!(r#"{{"doc":{{"items":[{{"id":"standing","units":{}}}]}}}}"#, self.units))
+            }
+            ("GET", ["", "admin", "v1", "sales", "demo", rest]) => self.events(rest, &request.headers),
             ("POST", ["visitors"]) => {
                 self.visitors += 1;
                 (201, format!(r#"{{"visitor":"v{}"}}"#, self.visitors))
@@ -215,7 +234,7 @@ impl State {
             ("POST", ["sales", "demo", "tickets"]) => self.join(visitor),
             ("GET", ["sales", "demo", "line"]) => self.line(),
             ("GET", ["sales", "demo", "ticket"]) => (200, r#"{"state":"waiting","poll_in_ms":20}"#.to_owned()),
-            ("POST", ["sales", "demo", "passes"]) => self.pass(),
+            ("POST", ["sales", "demo", "passes"]) => self.pass(request.headers.get("holdfast-ticket").unwrap()),
             ("DELETE", ["sales", "demo", "pass"]) => (204, String::new()),
             ("POST", ["sales", "demo", "holds"]) => self.hold(visitor, &key.unwrap()),
             ("DELETE", ["holds", id]) => {
@@ -231,6 +250,39 @@ impl State {
             }
             _ => problem(404, "not-found"),
         }
+    }
+
+    /// Three events a page, so that a run has many of them.
+    fn events(&self, rest: &str, headers: &HashMap<String, String>) -> (u16, String) {
+        if self.faults.no_feed || headers.get("authorization").is_none_or(|key| key != "Bearer secret") {
+            return problem(403, "forbidden");
+        }
+        let from: usize = rest.strip_prefix("events?from=").unwrap().parse().unwrap_or(0);
+        let doc = SaleDoc::from_toml(&format!(
+            "id = \"demo\"\nadmission = {{ pace_per_minute = 6000, active_passes = 9000 }}\nitems = [{{ id = \"standing\", units = {} }}]",
+            self.units
+        ));
+        let units = BTreeMap::from([("standing".parse().unwrap(), self.units)]);
+        let act = Act::Define { doc: Box::new(doc.unwrap()), stock: units.clone() };
+        let define = SaleEvent { at: Millis(0), actor: Actor { by: "x".to_owned(), why: String::new() }, act };
+        let stock = LaneEvent::Stock { from: "sale/demo:1".to_owned(), lines: units, at: Millis(0) };
+        let first = [event("sale/demo", 1, &define), event("lane/demo/0", 1, &stock)];
+        let page: Vec<&String> = first.iter().chain(&self.feed).skip(from).take(3).collect();
+        let lines: String = page.iter().map(|line| format!("{line}\n")).collect();
+        (200, format!("{lines}{{\"next\":\"{}\"}}\n", from + page.len()))
+    }
+
+    fn log_booking(&mut self, id: HoldId, seq: u64) {
+        if self.faults.log_not_every > 0 && seq.is_multiple_of(self.faults.log_not_every) {
+            // Something stands there, but not this booking.
+            let at = Millis(0);
+            let other = LaneEvent::Refused { id, visitor: VisitorHash([0; 16]), why: RefuseReason::Gone, at };
+            return self.feed.push(event("lane/demo/0", seq + 1, &other));
+        }
+        let lines = [("standing".parse().unwrap(), 1)].into_iter().collect();
+        let (visitor, fp) = (VisitorHash([0; 16]), Fingerprint([0; 8]));
+        let booked = LaneEvent::Booked { id, visitor, lines, fp, pass: None, at: Millis(0) };
+        self.feed.push(event("lane/demo/0", seq + 1, &booked));
     }
 
     fn join(&mut self, visitor: String) -> (u16, String) {
@@ -251,9 +303,14 @@ impl State {
         (200, format!(r#"{{"state":"open","frontier":{shown},"pace_per_minute":6000,"poll_in_ms":{poll}}}"#))
     }
 
-    fn pass(&mut self) -> (u16, String) {
+    fn pass(&mut self, ticket: &str) -> (u16, String) {
         self.passes += 1;
         let at = 1_800_000_000_000 + if self.faults.no_meter { 0 } else { self.passes * 10 };
+        let granted = vec![ticket.trim_start_matches('t').parse().unwrap()];
+        let (numbers_to, frontier) = (self.numbers, self.numbers);
+        let line = LineEvent { at: Millis(at), numbers_to, frontier, granted, ..LineEvent::default() };
+        self.granted += 1;
+        self.feed.push(event("line/demo", self.granted, &line));
         (201, format!(r#"{{"pass":"p{}","expires_at":"{}"}}"#, self.passes, Millis(at)))
     }
 
@@ -276,7 +333,7 @@ impl State {
     }
 
     fn confirm(&mut self, id: HoldId) -> (u16, String) {
-        let faults = self.faults;
+        let (faults, mut logged) = (self.faults, false);
         let Some(hold) = self.holds.get_mut(&id) else { return problem(410, "hold-gone") };
         hold.asked += 1;
         if faults.never_decide || (faults.pending && hold.asked == 1) {
@@ -289,11 +346,17 @@ impl State {
             self.seq += 1;
             hold.booked = Some(self.seq);
             self.confirms += 1;
+            logged = true;
             if faults.forget_every == 0 || !self.confirms.is_multiple_of(faults.forget_every) {
                 self.bookings.entry(hold.visitor.clone()).or_default().push(id);
             }
         }
         let seq = hold.booked.unwrap();
+        if logged {
+            self.log_booking(id, seq);
+        }
+        // The lane's first event is its stock.
+        let seq = seq + 1;
         (
             201,
             format!(
