@@ -57,6 +57,8 @@ pub struct Group {
     /// Units of a visitor that the group adds (positive) or takes away.
     units: HashMap<VisitorHash, i64>,
     from: HashSet<String>,
+    /// Passes that the group's bookings use.
+    passes: HashSet<u64>,
 }
 
 impl Group {
@@ -75,7 +77,8 @@ impl Group {
     /// Adds an event that [`decide`] made from this fold and this group.
     pub fn push(&mut self, fold: &LaneFold, event: LaneEvent) {
         match &event {
-            LaneEvent::Booked { id, visitor, lines, .. } => {
+            LaneEvent::Booked { id, visitor, lines, pass, .. } => {
+                self.passes.extend(*pass);
                 self.states.insert(*id, HoldState::Sold);
                 for (item, units) in lines.iter() {
                     *self.taken.entry(item.clone()).or_default() += i64::from(units);
@@ -119,6 +122,10 @@ impl Group {
         self.states.get(id).copied().or_else(|| fold.decided(id).map(|decided| decided.state))
     }
 
+    fn has_booked(&self, fold: &LaneFold, pass: u64) -> bool {
+        self.passes.contains(&pass) || fold.has_booked(pass)
+    }
+
     fn left(&self, fold: &LaneFold, item: &ItemId) -> i64 {
         signed(fold.item(item).left()) - self.taken.get(item).copied().unwrap_or(0)
     }
@@ -132,7 +139,8 @@ impl Group {
 /// Decides one intent. `limit` is the units one visitor may have, `now` the committer's clock; the event's time never goes
 /// back behind the log's.
 ///
-/// Refusals in this order: the hold is gone, there are not enough units, the visitor would have too many.
+/// Refusals in this order: the hold is gone, its pass was used, there are not enough units, the visitor would have too many.
+/// The pass before the stock: a visitor who has booked is told so, not that there is nothing left.
 #[must_use]
 pub fn decide(fold: &LaneFold, group: &Group, intent: &Intent, limit: Option<u32>, now: Millis) -> Decision {
     let at = now.not_before(fold.last_at());
@@ -146,6 +154,9 @@ pub fn decide(fold: &LaneFold, group: &Group, intent: &Intent, limit: Option<u32
             let Some(fp) = fp.filter(|_| lines.units() > 0) else {
                 return refused(RefuseReason::Gone);
             };
+            if pass.is_some_and(|pass| group.has_booked(fold, pass)) {
+                return refused(RefuseReason::PassUsed);
+            }
             if lines.iter().any(|(item, units)| group.left(fold, item) < i64::from(units)) {
                 return refused(RefuseReason::SoldOut);
             }

@@ -105,8 +105,10 @@ pub struct LaneFold {
     visitors: HashMap<VisitorHash, VisitorSum>,
     decided: HashMap<HoldId, Decided>,
     from: HashSet<String>,
-    /// Passes that booked, in order of the log.
+    /// Passes that booked, in order of the log: what a take-over reports.
     passes: Vec<u64>,
+    /// The same, for the question whether one did.
+    used: HashSet<u64>,
     /// One allocation per different content: a hot sale has few, and a map of its own costs more than the rest of a record.
     known_lines: HashSet<Arc<Lines>>,
 }
@@ -175,6 +177,7 @@ impl LaneFold {
         visitor.bookings.push(id);
         visitor.done = visitor.done.max(booked.pass);
         self.passes.extend(booked.pass);
+        self.used.extend(booked.pass);
         let decided = Decided {
             state: HoldState::Sold,
             seq,
@@ -264,6 +267,12 @@ impl LaneFold {
     #[must_use]
     pub fn has_stock_from(&self, from: &str) -> bool {
         self.from.contains(from)
+    }
+
+    /// Whether a hold of this pass was booked, also when that was cancelled since.
+    #[must_use]
+    pub fn has_booked(&self, pass: u64) -> bool {
+        self.used.contains(&pass)
     }
 
     /// Numbers of the passes that booked, in order of the log.

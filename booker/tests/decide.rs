@@ -117,6 +117,45 @@ fn refusals_have_an_order_gone_then_sold_out_then_limit() {
 }
 
 #[test]
+fn a_pass_books_once_in_a_group_and_across_groups_and_a_cancel_does_not_give_it_back() {
+    let mut fold = fold_with(&[("a", 9)]);
+    let with = |key, number| match confirm(1, key, &[("a", 1)]) {
+        Intent::Confirm { id, visitor, lines, fp, .. } => {
+            Intent::Confirm { id, visitor, lines, fp, pass: Some(number) }
+        }
+        other => other,
+    };
+    let got = commit(&mut fold, &[with(1, 7), with(2, 7), with(1, 7), with(3, 8)], None, 1);
+    assert!(booked(&got[0]) && booked(&got[3]));
+    assert_eq!(refusal(&got[1]), Some(RefuseReason::PassUsed));
+    assert_eq!(got[2], Decision::Resolution(id(1, 1)), "the booking's own replay");
+    let got = commit(&mut fold, &[with(1, 7), with(4, 7), with(2, 7), Intent::Cancel { id: id(1, 1) }], None, 2);
+    assert_eq!(got[0], Decision::Resolution(id(1, 1)));
+    assert_eq!(refusal(&got[1]), Some(RefuseReason::PassUsed));
+    assert_eq!(got[2], Decision::Resolution(id(1, 2)));
+    let got = commit(&mut fold, &[with(5, 7)], None, 3);
+    assert_eq!(refusal(&got[0]), Some(RefuseReason::PassUsed), "cancelled since");
+    assert_eq!(fold.passes(), [7, 8]);
+    assert_eq!((fold.item(&item("a")).sold, fold.visitor(&visitor(1)).unwrap().units), (1, 1));
+    // Without a pass there is nothing to use up.
+    let got = commit(&mut fold, &[confirm(2, 1, &[("a", 1)]), confirm(2, 2, &[("a", 1)])], None, 4);
+    assert!(got.iter().all(booked));
+}
+
+#[test]
+fn refusals_have_an_order_gone_then_pass_used_then_sold_out() {
+    let mut fold = fold_with(&[("a", 1)]);
+    let with = |key, of: &[(&str, u32)]| match confirm(1, key, of) {
+        Intent::Confirm { id, visitor, lines, fp, .. } => Intent::Confirm { id, visitor, lines, fp, pass: Some(7) },
+        other => other,
+    };
+    assert!(booked(&commit(&mut fold, &[with(1, &[("a", 1)])], Some(1), 1)[0]));
+    let got = commit(&mut fold, &[with(2, &[]), with(3, &[("a", 2)])], Some(1), 1);
+    let want = [Some(RefuseReason::Gone), Some(RefuseReason::PassUsed)];
+    assert_eq!(got.iter().map(refusal).collect::<Vec<_>>(), want);
+}
+
+#[test]
 fn all_lines_fit_or_none_is_booked() {
     let mut fold = fold_with(&[("a", 5), ("b", 1)]);
     let got = commit(&mut fold, &[confirm(1, 1, &[("a", 1), ("b", 2)]), confirm(2, 1, &[("a", 5), ("b", 1)])], None, 1);
@@ -354,6 +393,7 @@ fn every_short_sequence_keeps_the_rules() {
                         RefuseReason::Gone => lines.is_empty(),
                         RefuseReason::SoldOut => before.left() < lines.units(),
                         RefuseReason::Limit => units + lines.units() > 1,
+                        RefuseReason::PassUsed => false,
                     };
                     assert!(want, "{intent:?} {why:?}");
                     assert_eq!(first.insert(*id, HoldState::Refused), None);

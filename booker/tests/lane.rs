@@ -300,6 +300,30 @@ async fn a_pass_books_once_and_its_end_is_reported_after_redis_knows_it() {
 }
 
 #[tokio::test]
+async fn two_holds_of_one_pass_become_one_booking_and_the_other_gives_its_units_back() {
+    let world = World::with_units(9).await;
+    let owner = world.ready_owner("one").await;
+    for key in ["one", "two", "three"] {
+        let pass = Some(booker::PassRef { number: 7, expires: domain::Millis(u64::MAX >> 12) });
+        let hold = booker::HoldRequest { pass, ..request(1, key, 2) };
+        assert!(matches!(owner.lane.hold(hold).await.unwrap(), HoldAnswer::Hold { .. }));
+    }
+    let (one, two) = tokio::join!(confirmed(&owner.lane, 1, "one"), confirmed(&owner.lane, 1, "two"));
+    assert!(is_booked(&one), "{one:?}");
+    assert_eq!(two, ConfirmAnswer::Refused(RefuseReason::PassUsed));
+    assert_eq!(confirmed(&owner.lane, 1, "one").await, one, "the booking's own replay");
+    assert!(matches!(
+        owner.lane.cancel(id(1, "one"), visitor(1), Duration::from_secs(5)).await,
+        Ok(CancelAnswer::Cancelled(_))
+    ));
+    assert_eq!(confirmed(&owner.lane, 1, "three").await, ConfirmAnswer::Refused(RefuseReason::PassUsed));
+    assert_eq!(world.sold().await, 0);
+    world.at_rest().await;
+    until("every unit is free again", || async { world.stock().await.map(|s| (s.0, s.1)) == Some((9, 0)) }).await;
+    owner.stop().await;
+}
+
+#[tokio::test]
 async fn a_day_after_the_sale_is_over_the_lane_is_unloaded_and_the_fold_answers() {
     let world = World::with_units(5).await;
     let owner = world.ready_owner("one").await;

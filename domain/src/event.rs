@@ -125,6 +125,8 @@ pub enum RefuseReason {
     SoldOut,
     /// The visitor would have more units than the sale allows.
     Limit,
+    /// Another hold of the same pass was booked: one booking per pass, also when it was cancelled since.
+    PassUsed,
 }
 
 impl RefuseReason {
@@ -135,6 +137,7 @@ impl RefuseReason {
             Self::Gone => "gone",
             Self::SoldOut => "sold_out",
             Self::Limit => "limit",
+            Self::PassUsed => "pass_used",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What must hold in every state.
 
+use std::collections::HashSet;
+
 use domain::{HoldState, LaneEvent};
 use lua::lane::LaneState;
 use lua::model::Intent;
@@ -46,6 +48,10 @@ impl World {
             if over.is_some() {
                 return Err("limit: a visitor has more units in the ledger than the sale allows".into());
             }
+        }
+        let mut passes = HashSet::new();
+        if let Some(pass) = fold.passes().iter().find(|pass| !passes.insert(**pass)) {
+            return Err(format!("I4: pass {pass} has booked twice"));
         }
         self.check_owners()?;
         self.check_redis()

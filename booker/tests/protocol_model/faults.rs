@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{HoldState, Millis};
-use lua::lane::{HoldGroup, HoldRequest, LaneState, ReleaseRequest};
+use lua::lane::{HoldGroup, HoldRequest, LaneState, PassRef, ReleaseRequest};
 use lua::model::LaneModel;
 
 use crate::world::{IDS, NAMES, NOW, World};
@@ -95,7 +95,8 @@ impl World {
 
     pub(crate) fn hold(&mut self, h: usize, units: u32) {
         let (lines, fp) = Self::lines(units);
-        let request = HoldRequest { id: self.id(h), visitor: self.visitor(h), fp, lines, pass: None };
+        let pass = self.pass(h).map(|number| PassRef { number, expires: Millis(u64::MAX) });
+        let request = HoldRequest { id: self.id(h), visitor: self.visitor(h), fp, lines, pass };
         let group = HoldGroup { ttl_ms: 1_000, limit: self.rules.limit, requests: vec![request] };
         let _ = self.redis_mut().hold(&group, NOW);
     }

@@ -93,6 +93,17 @@ fn limits_other_content_and_edits_by_hand() {
 }
 
 #[test]
+fn two_holds_of_one_pass_are_one_booking() {
+    let rules = Rules { passes: true, units: 3, same_visitor: true, ..Rules::default() };
+    for (name, faults) in [
+        ("one pass: rollback, cancel", Budget { rollback: 1, cancel: 1, ..budget(2, 1, 1) }),
+        ("one pass: loss, take-over", Budget { loss: 1, crash: 1, claim: 1, ..budget(2, 1, 1) }),
+    ] {
+        holds(name, rules, faults, 10_000);
+    }
+}
+
+#[test]
 fn one_hold_and_every_single_fault_completely() {
     let one = budget(1, 1, 2);
     let faults = [

@@ -83,7 +83,7 @@ impl World {
         let (id, visitor) = (self.id(h), self.visitor(h));
         let owner = by.and_then(|n| self.owners[n].clone());
         if let (Some(n), Some(owner)) = (by, &owner) {
-            let intent = Intent::Confirm { id, visitor, lines: Lines::none(), fp: None, pass: None };
+            let intent = Intent::Confirm { id, visitor, lines: Lines::none(), fp: None, pass: self.pass(h) };
             if owner.committer.fold().decided(&id).is_some() {
                 return self.tell(n, &[intent]);
             }
@@ -98,7 +98,7 @@ impl World {
                 return;
             }
         }
-        let request = ConfirmRequest { id, visitor, pass: None };
+        let request = ConfirmRequest { id, visitor, pass: self.pass(h) };
         let Ok(replies) = self.redis_mut().confirm(&[request], NOW) else { return };
         if let (Some(n), Some(ConfirmReply::Confirming(record))) = (by, replies.replies.first())
             && let Some(intent) = convert::intent(id, record)

@@ -55,6 +55,8 @@ pub(crate) struct Rules {
     pub(crate) other_content: bool,
     pub(crate) same_visitor: bool,
     pub(crate) units: u64,
+    /// Every visitor holds with a pass of their own.
+    pub(crate) passes: bool,
 }
 
 impl Default for Rules {
@@ -74,6 +76,7 @@ impl Default for Rules {
             other_content: false,
             same_visitor: false,
             units: 1,
+            passes: false,
         }
     }
 }
@@ -206,6 +209,11 @@ impl World {
 
     pub(crate) fn visitor(&self, n: usize) -> VisitorHash {
         if self.rules.same_visitor { NAMES.own[0] } else { NAMES.own[n] }
+    }
+
+    /// The visitor's pass; one never ends by time here.
+    pub(crate) fn pass(&self, n: usize) -> Option<u64> {
+        self.rules.passes.then_some(if self.rules.same_visitor { 1 } else { n as u64 + 1 })
     }
 
     pub(crate) fn number(&self, id: &HoldId) -> usize {

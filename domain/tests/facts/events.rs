@@ -83,7 +83,12 @@ fn lane_event() -> impl Strategy<Value = LaneEvent> {
     let item = "[a-z][a-z0-9]{0,9}".prop_map(|id| id.parse::<ItemId>().unwrap());
     let lines = prop::collection::btree_map(item.clone(), any::<u32>(), 0..4).prop_map(|map| map.into_iter().collect());
     let stock = prop::collection::btree_map(item, any::<u64>(), 0..4);
-    let why = prop::sample::select(vec![RefuseReason::Gone, RefuseReason::SoldOut, RefuseReason::Limit]);
+    let why = prop::sample::select(vec![
+        RefuseReason::Gone,
+        RefuseReason::SoldOut,
+        RefuseReason::Limit,
+        RefuseReason::PassUsed,
+    ]);
     let at = any::<u64>().prop_map(Millis);
     prop_oneof![
         (id.clone(), visitor.clone(), lines, any::<[u8; 8]>(), any::<Option<u64>>(), at.clone()).prop_map(

@@ -88,6 +88,7 @@ pub(crate) fn gone(why: RefuseReason) -> Problem {
         RefuseReason::Gone => "The hold had ended before it was confirmed.",
         RefuseReason::SoldOut => "There was nothing left for the hold when it was confirmed.",
         RefuseReason::Limit => "The visitor would have had more units than the sale allows.",
+        RefuseReason::PassUsed => "The pass was used for another booking.",
     };
     Problem::new(Name::HoldGone, detail).outcome(Outcome::Refused)
 }

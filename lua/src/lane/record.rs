@@ -58,7 +58,7 @@ fn state_of(letter_read: u8) -> Option<HoldState> {
     HoldState::ALL.into_iter().find(|state| letter(*state) == letter_read)
 }
 
-const WHY: [RefuseReason; 3] = [RefuseReason::Gone, RefuseReason::SoldOut, RefuseReason::Limit];
+const WHY: [RefuseReason; 4] = [RefuseReason::Gone, RefuseReason::SoldOut, RefuseReason::Limit, RefuseReason::PassUsed];
 
 /// `item=units,item=units` in order of the items' ids.
 pub(crate) fn lines_text(lines: &Lines) -> String {
