@@ -71,6 +71,7 @@ impl Appliance {
             .stderr(log)
             .spawn()
             .expect("the release binary is built: make bench does it");
+        end_with(program.id());
         let mut line = String::new();
         let stdout = program.stdout.take().expect("piped");
         BufReader::new(stdout).read_line(&mut line).expect("a banner");
@@ -221,6 +222,15 @@ pub(crate) fn bare_hyper() -> (f64, f64, f64) {
         word.unwrap_or_else(|| panic!("line_rate said: {text}{}", String::from_utf8_lossy(&out.stderr)))
     };
     (first("bare hyper"), first("GET line"), first("ratio"))
+}
+
+/// A release build aborts on a panic, without dropping anything: the program has to be ended before.
+fn end_with(program: u32) {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |why| {
+        let _ = Command::new("kill").arg(program.to_string()).status();
+        tell(why);
+    }));
 }
 
 /// User and system seconds of a process: fields 14 and 15 of /proc/PID/stat, or 16 and 17 for ended children.
