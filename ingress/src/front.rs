@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::call::Call;
-use crate::edge::overload::Class;
+use crate::edge::overload::{Class, Load};
 use crate::edge::trace::{TRACEPARENT, Trace, random};
 use crate::metrics;
 use crate::problem::{Name, Problem};
@@ -37,6 +37,7 @@ pub(crate) trait Api: Send + Sync + 'static {
 pub(crate) struct Front<A: Api> {
     /// Counted for itself in each thread: threads that count one thing for every request slow each other down.
     app: Arc<App>,
+    load: Arc<Load>,
     table: &'static [Route<A::Op>],
     router: Router,
     routes: Vec<metrics::Route>,
@@ -49,9 +50,11 @@ const SMALL_BODY: u64 = 8_192;
 const OVERLOADED_MS: u64 = 1_000;
 
 impl<A: Api> Front<A> {
-    pub(crate) fn new(app: App, table: &'static [Route<A::Op>]) -> Self {
+    /// `load`: the room its requests share.
+    pub(crate) fn new(app: App, table: &'static [Route<A::Op>], load: Arc<Load>) -> Self {
         Self {
             app: Arc::new(app),
+            load,
             table,
             router: Router::new(table),
             routes: table.iter().map(|route| metrics::Route::new(route.label)).collect(),
@@ -105,14 +108,14 @@ impl<A: Api> Handler for Arc<Front<A>> {
         ending.route = Some(n);
         let start = (param.as_ptr() as usize).saturating_sub(path.as_ptr() as usize);
         let param = if param.is_empty() { 0..0 } else { start..start + param.len() };
-        if route.class == Class::Catalogue && !self.app.load.has_room(route.class) {
+        if route.class == Class::Catalogue && !self.load.has_room(route.class) {
             return Answer::now(self.finish(ending, from, path, Err(overloaded())));
         }
         let call = Call { app: Arc::clone(&self.app), head, from: Arc::clone(from), body, param };
         if let Some(result) = A::quick(route.op, &call) {
             return Answer::now(self.finish(ending, from, call.head.uri.path(), result));
         }
-        let Some(turn) = self.app.load.enter(route.class) else {
+        let Some(turn) = self.load.enter(route.class) else {
             return Answer::now(self.finish(ending, from, call.head.uri.path(), Err(overloaded())));
         };
         let (front, from, uri, op) = (Arc::clone(self), Arc::clone(from), call.head.uri.clone(), route.op);

@@ -24,8 +24,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use app::{App, Audit, Check, Events, MetricsText, OperatorKey, Parts, SaleHandle, SaleMap};
+pub use app::{App, Audit, Check, Events, MetricsText, NoEvents, OperatorKey, Parts, SaleHandle, SaleMap};
 pub use edge::address::{Network, NotANetwork};
+use edge::overload::Load;
 pub use server::tls::{BadTls, Tls};
 pub use settings::{Limits, Settings};
 
@@ -36,7 +37,7 @@ pub use settings::{Limits, Settings};
 /// # Errors
 /// Only when the listener cannot be used at all.
 pub async fn serve_public(listener: TcpListener, app: App, stop: watch::Receiver<bool>) -> io::Result<()> {
-    let front = Arc::new(front::Front::<visitor::Visitors>::new(app.clone(), visitor::ROUTES));
+    let front = Arc::new(front::Front::<visitor::Visitors>::new(app.clone(), visitor::ROUTES, Arc::clone(&app.load)));
     let settings = &app.parts.settings;
     let counters = metrics::Listener::new("public");
     let mut server = server::Server::new(front, settings.server.clone(), Arc::clone(&app.public_slots), counters);
@@ -45,13 +46,14 @@ pub async fn serve_public(listener: TcpListener, app: App, stop: watch::Receiver
     server.serve(listener, stop).await
 }
 
-/// Serves operators (`/admin/v1`), `/livez`, `/readyz` and `/metrics`, like [`serve_public`]. It has its own connections, so
-/// that a crowd at the front does not keep operators out.
+/// Serves operators (`/admin/v1`), `/livez`, `/readyz` and `/metrics`, like [`serve_public`]. It has its own connections and
+/// room for requests, so that a crowd at the front does not keep operators out.
 ///
 /// # Errors
 /// Only when the listener cannot be used at all.
 pub async fn serve_admin(listener: TcpListener, app: App, stop: watch::Receiver<bool>) -> io::Result<()> {
-    let front = Arc::new(front::Front::<admin::Operators>::new(app.clone(), admin::ROUTES));
+    let load = Arc::new(Load::new(domain::limits::HTTP_ADMIN_IN_FLIGHT));
+    let front = Arc::new(front::Front::<admin::Operators>::new(app.clone(), admin::ROUTES, load));
     let limits = Limits { connections_per_address: 0, ..app.parts.settings.server.clone() };
     let counters = metrics::Listener::new("admin");
     server::Server::new(front, limits, Arc::clone(&app.admin_slots), counters).serve(listener, stop).await

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use domain::outcome::Outcome;
 use domain::table::Mistake;
 use http::StatusCode;
-use http::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, HeaderValue, RETRY_AFTER};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Value, json};
 
@@ -208,6 +208,8 @@ impl Problem {
         let body = serde_json::to_vec(&Body { inner: &self.0, kind, instance }).unwrap_or_default();
         let mut answer = reply::body(kind.status, reply::PROBLEM_JSON, body);
         let headers = answer.headers_mut();
+        // Caches would keep a 404 or 410 by themselves.
+        headers.insert(CACHE_CONTROL, reply::PRIVATE);
         if let Some(ms) = self.0.retry_ms {
             headers.insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)));
         }

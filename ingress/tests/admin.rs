@@ -161,3 +161,14 @@ async fn readiness_follows_what_serving_needs_and_ends_when_draining() {
     assert!(metrics.header("content-type").unwrap().starts_with("text/plain; version=0.0.4"));
     assert_eq!(ask("/problems/unauthenticated").await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_get_in_when_there_is_no_room_for_visitors() {
+    let world = World::bare_unasked(Settings { in_flight: 0, ..Settings::default() }).await;
+    let refused = Client::to(world.public).await.send("POST", "/v1/visitors", &[], b"").await;
+    assert_eq!((refused.refused(), refused.header("cache-control")), ((503, "overloaded".into()), Some("no-store")));
+    let bearer = format!("Bearer {}", common::OPERATOR);
+    let headers = [("authorization", bearer.as_str()), TOML];
+    let put = Client::to(world.admin).await.send("PUT", "/admin/v1/sales/box", &headers, BOX.as_bytes()).await;
+    assert_eq!(put.status, 201, "{}", put.text());
+}
