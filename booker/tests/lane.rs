@@ -324,6 +324,52 @@ async fn two_holds_of_one_pass_become_one_booking_and_the_other_gives_its_units_
 }
 
 #[tokio::test]
+async fn without_a_waiting_room_a_visitor_holds_and_releases_all_day_up_to_a_bound() {
+    use domain::limits::{MAX_HOLDS_PER_PASS, MAX_HOLDS_WITHOUT_PASS};
+    let world = World::with_units(3).await;
+    let owner = world.ready_owner("one").await;
+    for n in 0..MAX_HOLDS_WITHOUT_PASS {
+        let key = n.to_string();
+        held(&owner.lane, 1, &key, 1).await;
+        if n % 100 == 0 && n > 0 {
+            // A booking is bounded by the stock, not by the number of holds.
+            assert!(is_booked(&confirmed(&owner.lane, 1, &key).await));
+            owner.lane.cancel(id(1, &key), visitor(1), Duration::from_secs(5)).await.unwrap();
+        } else {
+            assert_eq!(owner.lane.release(id(1, &key), visitor(1)).await.unwrap(), ReleaseAnswer::Released);
+        }
+    }
+    world.at_rest().await;
+    let counts = lua::lane::look(&world.redis(), &world.keys(), &[], &[visitor(1)]).await.unwrap().visitors[0];
+    let counts = counts.unwrap();
+    let booked = u64::from(MAX_HOLDS_WITHOUT_PASS - 1) / 100;
+    assert_eq!((counts.units, counts.made), (0, u64::from(MAX_HOLDS_WITHOUT_PASS) - booked));
+    for n in 0..booked {
+        held(&owner.lane, 1, &format!("more {n}"), 1).await;
+        owner.lane.release(id(1, &format!("more {n}")), visitor(1)).await.unwrap();
+    }
+    assert_eq!(owner.lane.hold(request(1, "over", 1)).await.unwrap(), HoldAnswer::TooManyHolds);
+    held(&owner.lane, 2, "k", 1).await;
+    // With a pass the smaller bound counts.
+    let mut room = doc(&[("a", 3)]);
+    room.admission = domain::Admission::Room(domain::sale::Room {
+        pace_per_minute: 1,
+        active_passes: 1,
+        pass_ttl_ms: 1_000,
+        claim_grace_ms: 1_000,
+    });
+    world.define(room, std::collections::BTreeMap::new()).await;
+    for n in 0..=MAX_HOLDS_PER_PASS {
+        let pass = Some(booker::PassRef { number: 7, expires: domain::Millis(u64::MAX >> 12) });
+        let key = n.to_string();
+        let answer = owner.lane.hold(booker::HoldRequest { pass, ..request(3, &key, 1) }).await.unwrap();
+        assert_eq!(answer == HoldAnswer::TooManyHolds, n == MAX_HOLDS_PER_PASS, "{n}: {answer:?}");
+        owner.lane.release(id(3, &key), visitor(3)).await.unwrap();
+    }
+    owner.stop().await;
+}
+
+#[tokio::test]
 async fn a_day_after_the_sale_is_over_the_lane_is_unloaded_and_the_fold_answers() {
     let world = World::with_units(5).await;
     let owner = world.ready_owner("one").await;

@@ -43,6 +43,9 @@ pub const MAX_OWNER_QUEUE: usize = 16_384;
 pub const MAX_CONFIRMING: usize = 10_000;
 /// Holds a pass, or a visitor where there are no passes, may make: bounds the records one visitor can leave behind.
 pub const MAX_HOLDS_PER_PASS: u32 = 20;
+/// Holds of one visitor in a sale without a waiting room that were not booked and are remembered: bounds the records one visitor can
+/// leave behind within an hour of a deadline. Partners and box offices hold and release all day.
+pub const MAX_HOLDS_WITHOUT_PASS: u32 = 1_000;
 /// Confirms of holds that Redis does not know, per pass: each costs one event.
 pub const MAX_UNKNOWN_CONFIRMS_PER_PASS: u32 = 4;
 /// Overdue holds reaped by one script call.

@@ -67,8 +67,12 @@ impl Bench {
     async fn hold(&self, from: u64, group: u64) {
         let request =
             |n| HoldRequest { id: self.id(n), visitor: visitor(n), fp: self.fp, lines: self.lines.clone(), pass: None };
-        let group =
-            HoldGroup { ttl_ms: 300_000, limit: Some(4), requests: (from..from + group).map(request).collect() };
+        let group = HoldGroup {
+            ttl_ms: 300_000,
+            limit: Some(4),
+            most: 20,
+            requests: (from..from + group).map(request).collect(),
+        };
         let replies = lane::hold(&self.redis, &self.lane, &group).await.unwrap().replies;
         assert!(replies.iter().all(|reply| matches!(reply, HoldReply::Held(_))), "{replies:?}");
     }

@@ -13,7 +13,7 @@
 --   [2] units a visitor may have, or ''
 --   [3] overdue records to look at, at most
 --   [4] milliseconds a released record is kept after its deadline
---   [5] holds a pass may make
+--   [5] holds a pass, or a visitor without a pass, may make
 --   [6..] 5 per request: id (16 bytes), visitor (16 bytes), fingerprint (8 bytes), lines ("item=units,..."),
 --         pass ("number expiry_ms") or ''
 -- Replies
@@ -24,7 +24,7 @@
 --   2 NO_SUCH_ITEM
 --   3 PASS_DONE: ended by booking or leaving
 --   4 PASS_EXPIRED: by this server's clock
---   5 TOO_MANY: holds for this pass
+--   5 TOO_MANY: holds for this pass or visitor
 --   6 LIMIT: units for this visitor
 --   7 SOLD_OUT: free and live units together are too few
 --   8 ALL_HELD: too few are free, but live ones may come back

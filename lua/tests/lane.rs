@@ -8,8 +8,8 @@ use domain::state::HoldState;
 use domain::{Millis, RefuseReason};
 use lua::CallError;
 use lua::lane::{
-    self, CancelReply, ConfirmReply, ConfirmRequest, HoldReply, LaneState, LoadBegin, LoadChunk, LoadEnd, LoadReply,
-    Mend, MendItem, MendReply, Miscounted, RecountReply, ReleaseReply, ReleaseRequest, Settle, SettleEvent,
+    self, CancelReply, ConfirmReply, ConfirmRequest, HoldGroup, HoldReply, LaneState, LoadBegin, LoadChunk, LoadEnd,
+    LoadReply, Mend, MendItem, MendReply, Miscounted, RecountReply, ReleaseReply, ReleaseRequest, Settle, SettleEvent,
     SettleReply, Settling, Undecided, VisitorLoad,
 };
 
@@ -79,6 +79,19 @@ async fn a_pass_makes_at_most_twenty_holds() {
     // Another pass, another twenty.
     let held = lane.hold(&group(60_000, None, vec![pass(request(50, 1, "a=1"), 6, far)])).await;
     assert!(matches!(held.replies[0], HoldReply::Held(_)));
+}
+
+#[tokio::test]
+async fn the_group_says_how_many_holds_may_be_made() {
+    let lane = Lane::loaded(&[("a", 100)]).await;
+    let more = |most, from: u8| HoldGroup {
+        most,
+        ..group(60_000, None, (from..from + 30).map(|n| request(n, 1, "a=1")).collect())
+    };
+    let held = lane.hold(&more(25, 1)).await;
+    assert_eq!(held.replies.iter().filter(|reply| **reply == HoldReply::TooManyHolds).count(), 5);
+    let held = lane.hold(&more(40, 31)).await;
+    assert_eq!(held.replies.iter().filter(|reply| **reply == HoldReply::TooManyHolds).count(), 15);
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use domain::limits::{MAX_CALLS_IN_FLIGHT, MAX_GROUP};
-use domain::{HoldId, VisitorHash};
+use domain::limits::{MAX_CALLS_IN_FLIGHT, MAX_GROUP, MAX_HOLDS_PER_PASS, MAX_HOLDS_WITHOUT_PASS};
+use domain::{Admission, HoldId, VisitorHash};
 use lua::CallError;
 use lua::lane::{HoldGroup, HoldReplies, HoldReply, Look, ReleaseReply, ReleaseRequest};
 
@@ -193,6 +193,10 @@ impl LaneOwner {
             return;
         }
         let (context, doc) = (self.context.clone(), self.context.doc());
+        let most = match doc.admission {
+            Admission::None => MAX_HOLDS_WITHOUT_PASS,
+            Admission::Room(_) => MAX_HOLDS_PER_PASS,
+        };
         self.start(async move {
             let requests = group.iter().map(|wait| lua::lane::HoldRequest {
                 id: wait.request.id,
@@ -201,8 +205,12 @@ impl LaneOwner {
                 lines: wait.request.lines.clone(),
                 pass: wait.request.pass.map(|pass| lua::lane::PassRef { number: pass.number, expires: pass.expires }),
             });
-            let holds =
-                HoldGroup { ttl_ms: doc.hold.ttl_ms, limit: doc.units_per_visitor, requests: requests.collect() };
+            let holds = HoldGroup {
+                ttl_ms: doc.hold.ttl_ms,
+                limit: doc.units_per_visitor,
+                most,
+                requests: requests.collect(),
+            };
             let result = lua::lane::hold(&context.redis, &context.keys, &holds).await;
             What::Holds(group, result)
         });

@@ -69,7 +69,7 @@ impl<'a> Hand<'a> {
         let lines = lines(&[("a", units)]);
         let request =
             HoldRequest { id: id(v, key), visitor: visitor(v), fp: Fingerprint::of(&lines), lines, pass: None };
-        let group = HoldGroup { ttl_ms: 60_000, limit: self.limit, requests: vec![request] };
+        let group = HoldGroup { ttl_ms: 60_000, limit: self.limit, most: 20, requests: vec![request] };
         let replies = lua::lane::hold(&self.world.redis(), &self.world.keys(), &group).await.unwrap();
         replies.replies.into_iter().next().unwrap()
     }

@@ -97,7 +97,7 @@ impl World {
         let (lines, fp) = Self::lines(units);
         let pass = self.pass(h).map(|number| PassRef { number, expires: Millis(u64::MAX) });
         let request = HoldRequest { id: self.id(h), visitor: self.visitor(h), fp, lines, pass };
-        let group = HoldGroup { ttl_ms: 1_000, limit: self.rules.limit, requests: vec![request] };
+        let group = HoldGroup { ttl_ms: 1_000, limit: self.rules.limit, most: 20, requests: vec![request] };
         let _ = self.redis_mut().hold(&group, NOW);
     }
 

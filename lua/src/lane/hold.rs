@@ -1,6 +1,6 @@
 //! Holds.
 
-use domain::limits::{MAX_GROUP, MAX_HOLDS_PER_PASS, MAX_REAP, RELEASED_KEEP_MS};
+use domain::limits::{MAX_GROUP, MAX_REAP, RELEASED_KEEP_MS};
 use domain::state::HoldState;
 use domain::{Fingerprint, HoldId, Lines, Millis, VisitorHash};
 use redis::Value;
@@ -45,6 +45,8 @@ pub struct HoldGroup {
     pub ttl_ms: u64,
     /// Units one visitor may have in live records and bookings together.
     pub limit: Option<u32>,
+    /// Holds that may be made with one pass, or by one visitor without a pass (those not booked and not purged).
+    pub most: u32,
     /// At most [`MAX_GROUP`].
     pub requests: Vec<HoldRequest>,
 }
@@ -64,7 +66,7 @@ pub enum HoldReply {
     PassDone,
     /// The pass had expired by Redis' clock.
     PassExpired,
-    /// The visitor has made all holds that a pass allows.
+    /// The visitor has made as many holds as the group allows.
     TooManyHolds,
     /// The visitor would have too many units.
     Limit,
@@ -111,7 +113,7 @@ pub async fn hold(redis: &Redis, keys: &LaneKeys, group: &HoldGroup) -> Result<H
     let script_keys = [keys.lane(), keys.holds(), keys.due(), keys.visitors()];
     let mut call = Call::new(Id::Hold, keys.slot(), &script_keys).group(group.requests.len());
     call.int(group.ttl_ms.min(MAX_DEADLINE / 2)).maybe(group.limit.map(u64::from)).size(MAX_REAP);
-    call.int(RELEASED_KEEP_MS).int(u64::from(MAX_HOLDS_PER_PASS));
+    call.int(RELEASED_KEEP_MS).int(u64::from(group.most));
     for request in &group.requests {
         if request.lines.is_empty() {
             return Err(CallError::not_executed("a hold of nothing"));

@@ -1,6 +1,6 @@
 //! Holds and the reaper.
 
-use domain::limits::{MAX_HOLDS_PER_PASS, MAX_REAP, RELEASED_KEEP_MS};
+use domain::limits::{MAX_REAP, RELEASED_KEEP_MS};
 use domain::state::HoldState;
 use domain::{HoldId, Millis};
 
@@ -71,7 +71,7 @@ impl LaneModel {
             }
         }
         let newer = request.pass.map(|pass| pass.number) > counts.pass;
-        if counts.made >= u64::from(MAX_HOLDS_PER_PASS) && !newer {
+        if counts.made >= u64::from(group.most) && !newer {
             return Some(HoldReply::TooManyHolds);
         }
         if group.limit.is_some_and(|limit| counts.units + request.lines.units() > u64::from(limit)) {

@@ -42,7 +42,7 @@ pub(crate) fn pass(request: HoldRequest, number: u64, expires: Millis) -> HoldRe
 }
 
 pub(crate) fn group(ttl_ms: u64, limit: Option<u32>, requests: Vec<HoldRequest>) -> HoldGroup {
-    HoldGroup { ttl_ms, limit, requests }
+    HoldGroup { ttl_ms, limit, most: domain::limits::MAX_HOLDS_PER_PASS, requests }
 }
 
 pub(crate) fn booked(id: u8, who: u8, text: &str, pass: Option<u64>) -> Settling {
