@@ -269,11 +269,13 @@ impl Serving {
         let layout = base.data.layout();
         let written =
             running.write(layout).map_err(|error| Failure::new("data directory", error, "make it writable"))?;
-        let ledger = config.ledger();
+        let (keys, ledger) = (config.keys(), config.ledger());
         let banner = Banner {
             public,
+            tls: base.tls.is_some(),
             admin,
             operator_key: base.keys.operator.first().map_or("", |operator| operator.key.as_str()),
+            keys: &keys,
             data: layout.root(),
             redis: &redis,
             ledger: &ledger,

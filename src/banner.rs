@@ -11,8 +11,11 @@ use crate::out;
 /// What is told.
 pub(crate) struct Banner<'a> {
     pub(crate) public: SocketAddr,
+    /// Whether visitors' connections are encrypted.
+    pub(crate) tls: bool,
     pub(crate) admin: SocketAddr,
     pub(crate) operator_key: &'a str,
+    pub(crate) keys: &'a Path,
     pub(crate) data: &'a Path,
     pub(crate) redis: &'a str,
     pub(crate) ledger: &'a Path,
@@ -27,7 +30,7 @@ impl Banner<'_> {
         if as_json {
             return out::line(json!({
                 "ready": true,
-                "public": format!("http://{}", self.public),
+                "public": self.public_url(),
                 "admin": format!("http://{}", self.admin),
                 "operator_key": self.operator_key,
                 "data": self.data,
@@ -40,24 +43,28 @@ impl Banner<'_> {
         Ok(())
     }
 
+    fn public_url(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.public)
+    }
+
     fn text(&self) -> String {
-        let (public, admin) = (self.public, self.admin);
+        let (public, admin) = (self.public_url(), self.admin);
         let mut text = format!(
             "\nholdfast {} is serving\n\n\
-             \x20 visitors    http://{public}/v1/sales\n\
-             \x20 API         http://{public}/openapi.json\n\
+             \x20 visitors    {public}/v1/sales\n\
+             \x20 API         {public}/openapi.json\n\
              \x20 operators   http://{admin}/admin/v1  (key in {})\n\
              \x20 metrics     http://{admin}/metrics\n\
              \x20 data        {}  (ledger.db is the truth, the rest can be rebuilt)\n\
              \x20 sales       {}\n",
             env!("CARGO_PKG_VERSION"),
-            self.data.join("keys.toml").display(),
+            self.keys.display(),
             self.data.display(),
             if self.sales.is_empty() { "none: holdfast sale apply FILE".to_owned() } else { self.sales.join(", ") },
         );
         if self.demo {
             text.push_str("\nBook a ticket: join the line, get a pass when called, hold, confirm. Paste this:\n\n");
-            text.push_str(&journey(&format!("http://{public}")));
+            text.push_str(&journey(&public));
         }
         text.push_str("\nCtrl-C ends it; started again on the same directory it goes on from where it was.\n");
         text

@@ -1,6 +1,9 @@
 //! The log: to stderr, as text for people or as JSON for machines.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::LogSettings;
 use crate::failure::Failure;
@@ -10,15 +13,16 @@ use crate::failure::Failure;
 /// # Errors
 /// The level is no filter.
 pub(crate) fn start(settings: &LogSettings) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&settings.level).map_err(|error| {
+    let filter: Targets = settings.level.parse().map_err(|error| {
         Failure::usage(
             format!("log.level {:?}", settings.level),
             error,
             "write error, warn, info, debug or trace, or a list such as info,booker=debug",
         )
     })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if settings.json { log.json().try_init() } else { log.with_target(false).compact().try_init() };
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = if settings.json { log.json().boxed() } else { log.with_target(false).compact().boxed() };
+    let started = tracing_subscriber::registry().with(log.with_filter(filter)).try_init();
     started.map_err(|error| Failure::new("log", error, ""))
 }
 

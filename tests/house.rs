@@ -25,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 const ARROWS_OF_TESTS: [(&str, &[&str]); 1] = [("ingress", &["lua", "ledger"])];
 
 /// What knows an external system belongs to one crate.
-const OWNERS: [(&str, &str); 12] = [
+const OWNERS: [(&str, &str); 9] = [
     ("redis", "lua"),
     ("fred", "lua"),
     ("rusqlite", "ledger"),
@@ -35,9 +35,6 @@ const OWNERS: [(&str, &str); 12] = [
     ("matchit", "ingress"),
     ("tokio-rustls", "ingress"),
     ("utoipa", "ingress"),
-    ("clap", "holdfast"),
-    ("tracing-subscriber", "holdfast"),
-    ("metrics-exporter-prometheus", "holdfast"),
 ];
 
 /// Lines of a source file, beyond which nobody holds it in the head.

@@ -47,7 +47,7 @@ impl Plan {
             Failure::new(
                 "redis-server",
                 format!("{program} is not installed, or not in PATH"),
-                "apt-get install redis-server, or name it with --redis-server PATH",
+                "apt-get install redis-server, or say where it is with HOLDFAST_REDIS_SERVER",
             )
         };
         Ok(Self {

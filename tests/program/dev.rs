@@ -250,3 +250,33 @@ fn the_feed_of_a_sale_goes_on_from_where_it_was_read() {
     assert!(feed(next).iter().all(|line| line["log"].as_str().is_none_or(|log| log == "line/demo")));
     dev.end();
 }
+
+#[test]
+fn visitors_are_served_encrypted_where_a_certificate_is_set() {
+    let folder = folder();
+    let file = folder.path().join("holdfast.toml");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("ingress/tests/data");
+    let (certificate, key) = (data.join("one.crt"), data.join("one.key"));
+    let text = format!(
+        "[edge]\ntls_certificate = {:?}\ntls_key = {:?}\n",
+        certificate.to_str().unwrap(),
+        key.to_str().unwrap()
+    );
+    std::fs::write(&file, text).unwrap();
+    let dev = Dev::start(&folder.path().join("d"), &["--no-demo", "--config", file.to_str().unwrap()]);
+    assert!(dev.says("public").starts_with("https://"), "{}", dev.banner);
+    let port = dev.says("public").rsplit(':').next().unwrap();
+    let address = format!("test.example:{port}:127.0.0.1");
+    let url = format!("https://test.example:{port}/v1/sales");
+    let (code, out, err) = run(Command::new("curl").args([
+        "-sS",
+        "-f",
+        "--resolve",
+        &address,
+        "--cacert",
+        certificate.to_str().unwrap(),
+        &url,
+    ]));
+    assert_eq!((code, out.as_str()), (0, "{\"sales\":[]}"), "{err}");
+    dev.end();
+}
