@@ -5,6 +5,7 @@
 
 use domain::limits::MAX_LANES;
 use domain::{LogId, SaleId};
+use ingress::NoEvents;
 use ledger::Ledger;
 
 /// Events of one log in one page.
@@ -14,12 +15,12 @@ const PAGE: usize = 1_000;
 ///
 /// # Errors
 /// The cursor is none, or the ledger cannot be read.
-pub(crate) async fn page(ledger: &Ledger, sale: &SaleId, from: &str) -> Result<String, String> {
+pub(crate) async fn page(ledger: &Ledger, sale: &SaleId, from: &str) -> Result<String, NoEvents> {
     let mut at = Cursor::parse(from)?;
     let mut page = String::new();
     for log in logs(ledger, sale).await? {
         let seq = at.of(&log, sale);
-        let entries = ledger.read(&log, *seq, PAGE).await.map_err(|error| error.to_string())?;
+        let entries = ledger.read(&log, *seq, PAGE).await.map_err(unread)?;
         for entry in entries {
             *seq = entry.seq;
             page.push_str(&format!("{{\"log\":\"{log}\",\"seq\":{},\"event\":{}}}\n", entry.seq, entry.event));
@@ -30,20 +31,28 @@ pub(crate) async fn page(ledger: &Ledger, sale: &SaleId, from: &str) -> Result<S
 }
 
 /// The sale's logs: its own, its line's, its lanes'.
-async fn logs(ledger: &Ledger, sale: &SaleId) -> Result<Vec<LogId>, String> {
-    let lanes = ledger.list(&format!("lane/{sale}/")).await.map_err(|error| error.to_string())?;
+async fn logs(ledger: &Ledger, sale: &SaleId) -> Result<Vec<LogId>, NoEvents> {
+    let lanes = ledger.list(&format!("lane/{sale}/")).await.map_err(unread)?;
     Ok([LogId::sale(sale), LogId::line(sale)].into_iter().chain(lanes).collect())
+}
+
+fn unread(error: ledger::Error) -> NoEvents {
+    NoEvents::Unavailable(error.to_string())
 }
 
 /// How far each log was read: sale, line, then lanes by number, as `3-120-4711`.
 struct Cursor(Vec<u64>);
 
 impl Cursor {
-    fn parse(text: &str) -> Result<Self, String> {
-        let parts = text.split('-').filter(|part| !part.is_empty()).map(str::parse);
-        match parts.collect::<Result<Vec<u64>, _>>() {
-            Ok(at) if at.len() <= usize::from(MAX_LANES) + 2 => Ok(Self(at)),
-            _ => Err(format!("{text:?} is no cursor of this feed: begin without one")),
+    fn parse(text: &str) -> Result<Self, NoEvents> {
+        if text.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        // A number's own parser would take a plus sign too, which the feed never writes.
+        let number = |part: &str| part.parse().ok().filter(|_| part.bytes().all(|b| b.is_ascii_digit()));
+        match text.split('-').map(number).collect::<Option<Vec<u64>>>() {
+            Some(at) if at.len() <= usize::from(MAX_LANES) + 2 => Ok(Self(at)),
+            _ => Err(NoEvents::BadPosition("must be what the feed's last line gave as next, or absent".into())),
         }
     }
 
@@ -77,6 +86,27 @@ mod tests {
         assert_eq!(at.text(), "3-0-0-7");
         let mut again = Cursor::parse(&at.text()).unwrap();
         assert_eq!(*again.of(&LogId::lane(&sale, 1), &sale), 7);
-        assert!(Cursor::parse("3-x").is_err());
+    }
+
+    #[test]
+    fn what_the_feed_never_wrote_is_no_cursor() {
+        let many = vec!["1"; 1_027].join("-");
+        for bad in ["x", "-1", "3-x", "3--1", "3-", "+3", " 3", "3.0", "18446744073709551616", &many] {
+            assert!(matches!(Cursor::parse(bad), Err(NoEvents::BadPosition(_))), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn behind_the_end_there_are_no_events() {
+        let files = tempfile::tempdir().unwrap();
+        let ledger = Ledger::sqlite(&files.path().join("ledger.db")).unwrap();
+        let sale: SaleId = "demo".parse().unwrap();
+        let writer = ledger.claim(&LogId::sale(&sale), "test").await.unwrap();
+        ledger.append(&writer, &["{}".into()]).await.unwrap();
+        assert_eq!(page(&ledger, &sale, "").await.unwrap().lines().count(), 2);
+        for end in ["1", "900", "18446744073709551615"] {
+            let found = page(&ledger, &sale, end).await.unwrap();
+            assert!(found.lines().count() == 1 && found.starts_with(&format!("{{\"next\":\"{end}")), "{found}");
+        }
     }
 }

@@ -172,6 +172,9 @@ pub const MAX_REMEMBERED_ADDRESSES: usize = 65_536;
 pub const VISITOR_TTL_MS: u64 = 30 * 24 * 3_600_000;
 /// Milliseconds a ticket is good for where the sale does not say when it closes: 7 days.
 pub const TICKET_TTL_MS: u64 = 7 * 24 * 3_600_000;
+/// Milliseconds a ticket is good for behind the close its sale had when it was signed: an operator who extends the sale must
+/// not void the places of those who are in line already. 30 days, as long as its visitor's token.
+pub const TICKET_SLACK_MS: u64 = 30 * 24 * 3_600_000;
 /// Milliseconds after which a 202 should be asked about again.
 pub const POLL_CONFIRM_MS: u64 = 1_000;
 

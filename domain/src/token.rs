@@ -5,7 +5,7 @@
 //! looked at, in constant time, and verifying neither allocates nor waits.
 //!
 //! Layout, big endian: version (1), kind (1), key id (4), then
-//! visitor: visitor (16), expiry (8); ticket and pass: sale (8 of SHA-256), visitor's hash (16), number (8), expiry (8);
+//! visitor: visitor (16), expiry (8); ticket, pass and booking mark: sale (8 of SHA-256), visitor's hash (16), number (8), expiry (8);
 //! then 16 bytes of the HMAC over all before.
 
 use std::fmt;
@@ -23,12 +23,13 @@ const VERSION: u8 = 1;
 const VISITOR: u8 = 1;
 const TICKET: u8 = 2;
 const PASS: u8 = 3;
+const BOOKED: u8 = 4;
 
 const HEAD_BYTES: usize = 6;
 const TAG_BYTES: usize = 16;
 const VISITOR_BYTES: usize = HEAD_BYTES + 16 + 8;
 const PLACE_BYTES: usize = HEAD_BYTES + 8 + 16 + 8 + 8;
-/// Characters of the longest token, a ticket or a pass.
+/// Characters of the longest token: ticket, pass or booking mark.
 pub const MAX_TOKEN_CHARS: usize = ((PLACE_BYTES + TAG_BYTES) * 4).div_ceil(3);
 
 /// Names a key; part of every token it signed.
@@ -131,6 +132,17 @@ pub struct Pass {
     pub expires: Millis,
 }
 
+/// A verified booking mark: the ticket's visitor has booked in the sale it was verified for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Booked {
+    /// Who has booked.
+    pub visitor: VisitorHash,
+    /// The ticket whose pass it was booked with.
+    pub number: u64,
+    /// First moment at which the token is no longer good.
+    pub expires: Millis,
+}
+
 impl Keyring {
     /// A ring whose first key signs.
     ///
@@ -173,6 +185,12 @@ impl Keyring {
     #[must_use]
     pub fn sign_pass(&self, sale: &SaleId, visitor: &VisitorHash, number: u64, expires: Millis) -> String {
         self.sign_place(PASS, sale, visitor, number, expires)
+    }
+
+    /// A booking mark's token (header `Holdfast-Booked`).
+    #[must_use]
+    pub fn sign_booked(&self, sale: &SaleId, visitor: &VisitorHash, number: u64, expires: Millis) -> String {
+        self.sign_place(BOOKED, sale, visitor, number, expires)
     }
 
     /// Who this token says somebody is.
@@ -226,6 +244,21 @@ impl Keyring {
         Ok(Pass { visitor: *visitor, number, expires })
     }
 
+    /// The booking in this sale that this token marks for this visitor.
+    ///
+    /// # Errors
+    /// [`TokenError`], in the order of its variants.
+    pub fn verify_booked(
+        &self,
+        text: &str,
+        sale: &SaleId,
+        visitor: &VisitorHash,
+        now: Millis,
+    ) -> Result<Booked, TokenError> {
+        let (number, expires) = self.open_place(BOOKED, text, sale, visitor)?;
+        if now >= expires { Err(TokenError::Expired) } else { Ok(Booked { visitor: *visitor, number, expires }) }
+    }
+
     fn sign_place(&self, kind: u8, sale: &SaleId, visitor: &VisitorHash, number: u64, expires: Millis) -> String {
         let mut body = [0; PLACE_BYTES];
         let mut at = Writer::new(&mut body, kind);
@@ -270,7 +303,7 @@ impl Keyring {
         let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| TokenError::Malformed)?;
         let expected = match (bytes[0], bytes[1]) {
             (VERSION, VISITOR) => VISITOR_BYTES,
-            (VERSION, TICKET | PASS) => PLACE_BYTES,
+            (VERSION, TICKET | PASS | BOOKED) => PLACE_BYTES,
             _ => return Err(TokenError::Malformed),
         };
         if len != expected + TAG_BYTES {

@@ -121,7 +121,16 @@ pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 /// Runs the audit of a sale and gives its report as JSON; `Err` says why it could not be run.
 pub type Audit = Arc<dyn Fn(SaleId) -> BoxFuture<'static, Result<Box<RawValue>, String>> + Send + Sync>;
 /// A part of a sale's event feed from this position on, as lines of JSON.
-pub type Events = Arc<dyn Fn(SaleId, String) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+pub type Events = Arc<dyn Fn(SaleId, String) -> BoxFuture<'static, Result<String, NoEvents>> + Send + Sync>;
+
+/// Why there is no part of the event feed; the text is for the operator.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NoEvents {
+    /// The position is none of this feed.
+    BadPosition(String),
+    /// The feed cannot be read now.
+    Unavailable(String),
+}
 /// The figures of this process as Prometheus reads them.
 pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
 

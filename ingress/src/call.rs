@@ -1,17 +1,20 @@
 //! One request, as the handlers see it.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use domain::Millis;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::app::App;
 use crate::edge::address::{self, Client};
@@ -66,6 +69,7 @@ impl Call {
         if self.body.is_end_stream() {
             return Ok(Bytes::new());
         }
+        self.expect_plain()?;
         let announced = self.head.headers.get(CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|n| n > most as u64) {
             return Err(too_large(most));
@@ -98,19 +102,34 @@ impl Call {
         if bytes.is_empty() { Ok(()) } else { parse::<Nothing>(&bytes).map(drop) }
     }
 
-    fn expect_json(&self) -> Result<(), Problem> {
-        match self.content_type() {
-            None | Some("application/json") => Ok(()),
+    /// Refuses a body that is announced as anything but JSON.
+    pub(crate) fn expect_json(&self) -> Result<(), Problem> {
+        match self.content_type()? {
+            None => Ok(()),
+            Some(kind) if kind.eq_ignore_ascii_case("application/json") => Ok(()),
             Some(other) => {
                 Err(Problem::new(Name::WrongContentType, format!("{other} came, application/json is taken.")))
             }
         }
     }
 
-    /// The media type without its parameters.
-    pub(crate) fn content_type(&self) -> Option<&str> {
-        let value = self.head.headers.get(CONTENT_TYPE)?;
-        Some(value.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim())
+    /// The media type without its parameters, in the sender's case.
+    pub(crate) fn content_type(&self) -> Result<Option<&str>, Problem> {
+        let mut values = self.head.headers.get_all(CONTENT_TYPE).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(bad("Content-Type", "sent twice", "say once what the body is"));
+        }
+        Ok(Some(value.to_str().unwrap_or("?").split(';').next().unwrap_or_default().trim()))
+    }
+
+    /// Bodies are taken as they are: what would have to be unpacked first is refused.
+    fn expect_plain(&self) -> Result<(), Problem> {
+        let mut encodings = self.head.headers.get_all(CONTENT_ENCODING).iter();
+        match encodings.find(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(Name::WrongContentType, "Send the body without a Content-Encoding.")),
+        }
     }
 }
 
@@ -155,9 +174,33 @@ fn too_large(most: usize) -> Problem {
     Problem::new(Name::TooLarge, format!("This call takes bodies of at most {most} bytes.")).close()
 }
 
-/// Reads JSON, and says where it goes wrong.
+/// Something written as a JSON object. serde takes a list of the fields' values for a struct too, which nobody was told of;
+/// and its words for anything else name our types.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+/// Reads a JSON object, and says where it goes wrong.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    serde_json::from_slice::<Object<T>>(bytes).map(|Object(value)| value).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         // The message repeats the place; the part before it says what.
         let text = error.to_string();

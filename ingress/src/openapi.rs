@@ -106,7 +106,7 @@ const PROBLEMS: &[(&str, &[Name])] = {
                 Unavailable,
             ],
         ),
-        ("getTicket", &[NotFound, Unauthenticated, Forbidden]),
+        ("getTicket", &[NotFound, Unauthenticated, Forbidden, SaleClosed]),
         (
             "claimPass",
             &[

@@ -70,11 +70,11 @@ pub(crate) enum TicketState {
     Called,
     /// In line; every unit is in checkout, some may come back.
     Standby,
-    /// Let go: nothing is left.
+    /// Let go: nothing is left, or the pass that came along has expired.
     Released,
     /// Has a pass (it came along).
     Inside,
-    /// The pass that came along has ended.
+    /// Has booked (the mark of it came along).
     Done,
 }
 

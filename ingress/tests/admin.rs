@@ -135,6 +135,10 @@ async fn audit_and_events_come_from_the_program() {
     let events = world.operate("GET", "/admin/v1/sales/room/events?from=lane%2F0:7", &[], b"").await;
     assert_eq!(events.header("content-type"), Some("application/x-ndjson"));
     assert_eq!(events.text(), "{\"sale\":\"room\",\"from\":\"lane/0:7\"}\n");
+    for (from, status, problem) in [("x", 400, "bad-request"), ("away", 503, "unavailable")] {
+        let reply = world.operate("GET", &format!("/admin/v1/sales/room/events?from={from}"), &[], b"").await;
+        assert_eq!(reply.refused(), (status, problem.into()));
+    }
     for what in ["audit", "events"] {
         let reply = world.operate("GET", &format!("/admin/v1/sales/nope/{what}"), &[], b"").await;
         assert_eq!(reply.refused(), (404, "not-found".into()));

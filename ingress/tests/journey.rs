@@ -4,7 +4,9 @@
 mod common;
 
 use common::visitor::{Visitor, text};
-use common::{BOX, LATER, ROOM, World, eventually};
+use common::{BOX, LATER, ROOM, World, eventually, key};
+use domain::token::Keyring;
+use domain::{Millis, VisitorHash};
 use ingress::Settings;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,7 +27,7 @@ async fn a_visitor_joins_enters_holds_books_looks_and_cancels() {
     })
     .await;
     let entered = visitor.claim(&world, "room").await;
-    assert_eq!(entered.status, 201, "{}", entered.text());
+    assert_eq!((entered.status, entered.header("location")), (201, Some("/v1/sales/room/ticket")), "{}", entered.text());
     assert!(entered.json()["expires_in_ms"].as_u64().unwrap() > 50_000);
     let pass = visitor.pass.clone();
     assert_eq!(visitor.claim(&world, "room").await.status, 200);
@@ -44,6 +46,12 @@ async fn a_visitor_joins_enters_holds_books_looks_and_cancels() {
     assert_eq!((&booking["booking_id"], &booking["state"]), (&id.clone().into(), &"booked".into()));
     assert_eq!((&booking["sale"], &booking["log"]), (&"room".into(), &"lane/room/0".into()));
     assert_eq!(booking["lines"], serde_json::json!([{"item": "floor", "quantity": 2}]));
+
+    assert_eq!(visitor.get(&world, "/v1/sales/room/ticket").await.json()["state"], "inside", "nothing else came along");
+    visitor.booked = booked.header("holdfast-booked").unwrap().to_owned();
+    let cookie = format!("hf_booked={}; Path=/v1/sales/room;", visitor.booked);
+    assert!(booked.all("set-cookie").iter().any(|line| line.starts_with(&cookie)), "{booked:?}");
+    assert_eq!(visitor.get(&world, "/v1/sales/room/ticket").await.json()["state"], "done");
 
     let hold = visitor.get(&world, &format!("/v1/holds/{id}")).await.json();
     assert_eq!((&hold["state"], &hold["booking_id"]), (&"sold".into(), &id.clone().into()));
@@ -217,6 +225,62 @@ async fn a_sale_says_when_it_opens_and_lets_nobody_in_before_or_after() {
         assert_eq!(refused.refused(), (410, "sale-closed".into()));
     }
     assert_eq!(visitor.claim(&world, "room").await.refused(), (410, "sale-closed".into()));
+    let without = Visitor { ticket: String::new(), ..visitor.clone() };
+    for mut visitor in [visitor, without] {
+        assert_eq!(visitor.get(&world, "/v1/sales/room/ticket").await.refused(), (410, "sale-closed".into()));
+        assert_eq!(visitor.claim(&world, "room").await.refused(), (410, "sale-closed".into()));
+    }
+}
+
+/// The answer to the first may have been lost: it must not be worth less than the record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_hold_is_answered_from_its_record_without_a_pass_and_after_the_sale_has_closed() {
+    let world = World::with(&[ROOM], Settings::default()).await;
+    let mut visitor = Visitor::new(&world).await;
+    visitor.join(&world, "room").await;
+    eventually("entered", || async { visitor.clone().claim(&world, "room").await.status < 300 }).await;
+    visitor.claim(&world, "room").await;
+    let held = visitor.hold(&world, "room", "k", &[("floor", 1)]).await;
+    let given_back = visitor.hold(&world, "room", "back", &[("floor", 1)]).await;
+    let path = format!("/v1/holds/{}", text(&given_back.json()["hold_id"]));
+    assert_eq!(visitor.delete(&world, &path).await.status, 204);
+
+    let bare = Visitor { pass: String::new(), ..visitor.clone() };
+    let repeats = async |state: &str, refused: (u16, String)| {
+        for visitor in [&bare, &visitor] {
+            let again = visitor.hold(&world, "room", "k", &[("floor", 1)]).await;
+            assert_eq!((again.status, again.header("idempotency-replayed")), (201, Some("true")), "{}", again.text());
+            assert_eq!((&again.json()["hold_id"], &again.json()["state"]), (&held.json()["hold_id"], &state.into()));
+            let other = visitor.hold(&world, "room", "k", &[("floor", 2)]).await;
+            assert_eq!(other.refused(), (422, "key-reused".into()));
+        }
+        for key in ["never", "back"] {
+            assert_eq!(bare.hold(&world, "room", key, &[("floor", 1)]).await.refused(), refused, "{key}");
+        }
+    };
+    repeats("held", (403, "forbidden".into())).await;
+    world.operate("POST", "/admin/v1/sales/room/close", &[], b"").await;
+    eventually("the sale is closed", || async {
+        bare.get(&world, "/v1/sales/room/line").await.json()["state"] == "closed"
+    })
+    .await;
+    repeats("held", (410, "sale-closed".into())).await;
+    assert_eq!(visitor.confirm(&world, &text(&held.json()["hold_id"])).await.status, 201);
+    repeats("sold", (410, "sale-closed".into())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ticket_outlives_the_close_that_its_sale_had_when_it_was_signed() {
+    let closing = ROOM.replace("admission", "closes_at = \"2126-01-01T00:00:00Z\"\nadmission");
+    let world = World::with(&[&closing], Settings::default()).await;
+    let mut visitor = Visitor::new(&world).await;
+    visitor.join(&world, "room").await;
+    let ring = Keyring::new(vec![key(1)]).unwrap();
+    let known = ring.verify_visitor(&visitor.token, Millis(0)).unwrap();
+    let hash = VisitorHash::derive(&[7; 32], &known.visitor);
+    let ticket = ring.verify_ticket(&visitor.ticket, &"room".parse().unwrap(), &hash, Millis(0)).unwrap();
+    let closes = Millis::parse_rfc3339("2126-01-01T00:00:00Z").unwrap();
+    assert_eq!(ticket.expires, closes.plus(30 * 24 * 3_600_000));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

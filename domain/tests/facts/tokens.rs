@@ -71,6 +71,13 @@ fn a_token_is_good_only_for_its_kind_sale_and_visitor_and_only_before_its_expiry
     assert_eq!(ring.verify_ticket(&ticket, &sale(), &SOMEBODY, EXPIRES), Err(TokenError::Expired));
     assert_eq!(ring.verify_pass(&pass, &sale(), &SOMEBODY, EXPIRES), Err(TokenError::Expired));
     assert_eq!(ring.verify_visitor(&visitor, EXPIRES), Err(TokenError::Expired));
+    let booked = ring.sign_booked(&sale(), &SOMEBODY, 7, EXPIRES);
+    assert_eq!(ring.verify_booked(&booked, &sale(), &SOMEBODY, BEFORE).unwrap().number, 7);
+    assert_eq!(ring.verify_booked(&booked, &sale(), &SOMEBODY, EXPIRES), Err(TokenError::Expired));
+    assert_eq!(ring.verify_booked(&booked, &sale(), &stranger, BEFORE), Err(TokenError::WrongVisitor));
+    assert_eq!(ring.verify_booked(&booked, &winter, &SOMEBODY, BEFORE), Err(TokenError::WrongSale));
+    assert_eq!(ring.verify_booked(&pass, &sale(), &SOMEBODY, BEFORE), Err(TokenError::WrongKind));
+    assert_eq!(ring.verify_pass(&booked, &sale(), &SOMEBODY, BEFORE), Err(TokenError::WrongKind));
     assert_eq!(ring.open_pass(&pass, &sale(), &SOMEBODY).unwrap().expires, EXPIRES);
     assert_eq!(ring.open_pass(&pass, &sale(), &stranger), Err(TokenError::WrongVisitor));
 }

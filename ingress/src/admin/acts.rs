@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::key;
 use super::sales::{id, refusal, shown, unknown};
+use crate::app::NoEvents;
 use crate::call::Call;
 use crate::problem::{Name, Problem, bad};
 use crate::reply::{self, Response};
@@ -48,9 +49,7 @@ async fn actor(call: &mut Call) -> Result<Actor, Problem> {
     let mut actor = key::operator(call, "")?;
     let bytes = call.read(HTTP_BODY_BYTES).await?;
     if !bytes.is_empty() {
-        if let Some(other) = call.content_type().filter(|kind| *kind != "application/json") {
-            return Err(Problem::new(Name::WrongContentType, format!("{other} came, application/json is taken.")));
-        }
+        call.expect_json()?;
         actor.why = crate::call::parse::<Why>(&bytes)?.why;
     }
     if actor.why.chars().count() > MAX_WHY_CHARS || actor.why.chars().any(char::is_control) {
@@ -75,7 +74,8 @@ pub(crate) async fn audit(call: Call) -> Result<Response, Problem> {
 
 /// The sale's event feed.
 ///
-/// One JSON object a line, oldest first. `from` is the position the last line of the answer before gave; absent: the start.
+/// One JSON object a line, oldest first. `from` is the position the last line of the answer before gave; absent: the start. Behind the end
+/// there are no events yet.
 #[utoipa::path(get, path = "/admin/v1/sales/{sale}/events", tag = "operator", operation_id = "adminEvents",
     params(
         ("sale" = String, Path, description = "The sale's id"),
@@ -87,7 +87,10 @@ pub(crate) async fn events(call: Call) -> Result<Response, Problem> {
     let id = id(&call)?;
     call.app.parts.registry.get(&id).ok_or_else(unknown)?;
     let from = call.query("from").unwrap_or_default();
-    let lines = (call.app.parts.events)(id, from).await.map_err(cannot)?;
+    let lines = (call.app.parts.events)(id, from.clone()).await.map_err(|error| match error {
+        NoEvents::BadPosition(why) => bad("from", &from, why),
+        NoEvents::Unavailable(why) => cannot(why),
+    })?;
     Ok(reply::body(StatusCode::OK, reply::NDJSON, lines))
 }
 

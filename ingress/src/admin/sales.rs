@@ -67,9 +67,10 @@ pub(crate) async fn put(mut call: Call) -> Result<Response, Problem> {
     let actor = key::operator(&call, "")?;
     let id = id(&call)?;
     let if_match = precondition(&call)?;
-    let toml = match call.content_type() {
-        Some("application/toml") => true,
-        Some("application/json") => false,
+    let kind = call.content_type()?;
+    let toml = match kind {
+        Some(kind) if kind.eq_ignore_ascii_case("application/toml") => true,
+        Some(kind) if kind.eq_ignore_ascii_case("application/json") => false,
         other => {
             let detail = format!("{} came; application/toml and application/json are taken.", other.unwrap_or("none"));
             return Err(Problem::new(Name::WrongContentType, detail));

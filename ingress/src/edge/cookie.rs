@@ -1,4 +1,4 @@
-//! The three cookies of browsers: visitor, ticket, pass.
+//! The four cookies of browsers: visitor, ticket, pass, and the mark of a booking.
 
 use domain::SaleId;
 use http::HeaderMap;
@@ -10,6 +10,9 @@ pub(crate) const VISITOR: &str = "hf_visitor";
 pub(crate) const TICKET: &str = "hf_ticket";
 /// Carries the pass, for one sale.
 pub(crate) const PASS: &str = "hf_pass";
+
+/// Carries the mark of a booking, for one sale.
+pub(crate) const BOOKED: &str = "hf_booked";
 
 /// The value of the first cookie of this name.
 pub(crate) fn get<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

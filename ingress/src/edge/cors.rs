@@ -11,10 +11,11 @@ use super::address::Client;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const READABLE: HeaderValue = HeaderValue::from_static(
-    "etag, idempotency-replayed, location, ratelimit, ratelimit-policy, retry-after, traceparent",
+    "etag, holdfast-booked, idempotency-replayed, location, ratelimit, ratelimit-policy, retry-after, traceparent",
 );
 const SENDABLE: HeaderValue = HeaderValue::from_static(
-    "content-type, holdfast-pass, holdfast-ticket, holdfast-visitor, idempotency-key, if-none-match, traceparent",
+    "content-type, holdfast-booked, holdfast-pass, holdfast-ticket, holdfast-visitor, idempotency-key, if-none-match, \
+     traceparent",
 );
 const TEN_MINUTES: HeaderValue = HeaderValue::from_static("600");
 

@@ -13,10 +13,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::holds::{Home, LineBody, REPLAYED, lines};
-use super::tickets::location;
+use super::identity::{BOOKED_HEADER, set_cookie};
+use super::tickets::{location, ticket_expires};
 use super::{identity, outcome};
 use crate::app::SaleHandle;
 use crate::call::Call;
+use crate::edge::cookie;
 use crate::problem::{Name, Problem};
 use crate::reply::{self, Response};
 
@@ -82,17 +84,20 @@ fn body<'a>(sale: &'a SaleId, booking: &'a Booking) -> BookingBody<'a> {
 /// Confirm a hold: book it.
 ///
 /// 201 once the ledger has the booking, and then for ever. 202 when that takes longer: send the same request again until it
-/// is 201 or 410. A confirm's identity is its hold, whatever its key.
+/// is 201 or 410. A confirm's identity is its hold, whatever its key. What was booked with a pass comes with a signed mark:
+/// sent along with the ticket, it makes the ticket `done`.
 #[utoipa::path(
     post, path = "/v1/holds/{hold_id}/confirm", tag = "booking", operation_id = "confirm",
     params(
         ("hold_id" = String, Path, description = "The hold's id"),
-        ("Idempotency-Key" = String, Header, description = "Any; the hold's own will do"),
+        ("Idempotency-Key" = String, Header, min_length = 1, max_length = 128,
+            description = "Any; the hold's own will do"),
         ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
     ),
     responses(
         (status = 201, description = "Booked", body = BookingBody,
-            headers(("Location" = String), ("Idempotency-Replayed" = Option<bool>))),
+            headers(("Location" = String), ("Idempotency-Replayed" = Option<bool>),
+                ("Holdfast-Booked" = Option<String>, description = "Booked with a pass: the mark of it, also cookie hf_booked"))),
         (status = 202, description = "Not decided yet; Location is the hold", body = PendingBody,
             headers(("Location" = String), ("Retry-After" = u64))),
     )
@@ -110,6 +115,9 @@ pub(crate) async fn confirm(mut call: Call) -> Result<Response, Problem> {
             let mut answer = reply::json(StatusCode::CREATED, &body(home.sale.id(), &booking));
             location(&mut answer, &format!("/v1/bookings/{}", home.id));
             replayed(&mut answer, booking.at, came);
+            if let Some(number) = booking.pass {
+                mark(&call, &mut answer, &home, number);
+            }
             Ok(answer)
         }
         ConfirmAnswer::Confirming => Ok(pending("confirming", &format!("/v1/holds/{}", home.id))),
@@ -126,6 +134,17 @@ pub(crate) async fn confirm(mut call: Call) -> Result<Response, Problem> {
         }
         ConfirmAnswer::Foreign => Err(outcome::not_theirs()),
     }
+}
+
+/// Gives the signed mark that this ticket's journey has ended with a booking.
+fn mark(call: &Call, answer: &mut Response, home: &Home, number: u64) {
+    let (sale, now) = (&home.sale, call.now());
+    let expires = ticket_expires(sale, now);
+    let token = call.app.keyring.load().sign_booked(sale.id(), &home.visitor, number, expires);
+    if let Ok(value) = HeaderValue::from_str(&token) {
+        answer.headers_mut().insert(BOOKED_HEADER, value);
+    }
+    set_cookie(call, answer, cookie::BOOKED, &token, Some(sale.id()), expires.since(now));
 }
 
 /// What was decided before the request came was decided by another one.
@@ -190,7 +209,7 @@ pub(crate) async fn get(call: Call) -> Result<Response, Problem> {
     post, path = "/v1/bookings/{booking_id}/cancel", tag = "booking", operation_id = "cancelBooking",
     params(
         ("booking_id" = String, Path, description = "The booking's id"),
-        ("Idempotency-Key" = String, Header, description = "Any"),
+        ("Idempotency-Key" = String, Header, min_length = 1, max_length = 128, description = "Any"),
         ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
     ),
     responses(

@@ -2,7 +2,7 @@
 
 use booker::{HoldAnswer, HoldRequest, HoldView, LookAnswer, PassRef, ReleaseAnswer};
 use domain::limits::{HTTP_BODY_BYTES, MAX_HOLDS_PER_PASS};
-use domain::{HoldId, HoldState, ItemId, Lines, SaleDoc, SaleId, VisitorHash};
+use domain::{HoldId, HoldState, ItemId, Lines, RefuseReason, SaleDoc, SaleId, VisitorHash};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use serde::Serialize;
@@ -76,12 +76,13 @@ pub(super) fn lines(lines: &Lines) -> Vec<LineBody<'_>> {
 ///
 /// All lines or none. The hold's id is derived from visitor, sale and key: a repeat is answered with the hold as it is now.
 /// Refusals come in this order: sale, visitor, key, body, sale closed, pass, stock and limits. Where the sale has a waiting
-/// room, a pass is needed: 403 without a good one, 410 with one that has ended.
+/// room, a pass is needed: 403 without a good one, 410 with one that has ended. A repeat needs neither an open sale nor a pass.
 #[utoipa::path(
     post, path = "/v1/sales/{sale}/holds", tag = "booking", operation_id = "hold",
     params(
         ("sale" = String, Path, description = "The sale's id"),
-        ("Idempotency-Key" = String, Header, description = "A new random one for each new hold"),
+        ("Idempotency-Key" = String, Header, min_length = 1, max_length = 128,
+            description = "A new random one for each new hold"),
         ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
         ("Holdfast-Pass" = Option<String>, Header, description = "Or cookie hf_pass"),
     ),
@@ -95,27 +96,59 @@ pub(crate) async fn post(mut call: Call) -> Result<Response, Problem> {
     let doc = &sale.fold.doc;
     let id = HoldId::derive(sale.id(), hash.lane(doc.lanes), &hash, identity::key(&call)?);
     let lines = order::read(&call.json::<order::Order>(HTTP_BODY_BYTES).await?, doc)?;
-    let now = call.now();
-    outcome::open(sale.phase(now), doc, now)?;
-    let pass = match sale.line {
-        None => None,
-        Some(_) => {
-            let pass = identity::pass(&call, &sale, &hash)?;
-            Some(PassRef { number: pass.number, expires: pass.expires })
-        }
-    };
     let lane = sale.lane_of(&hash).ok_or_else(|| outcome::lane(booker::LaneError::NoOwner))?;
-    let request = HoldRequest { id, visitor: hash, lines, pass };
-    let (hold, replayed) = match lane.hold(request).await.map_err(outcome::lane)? {
-        HoldAnswer::Hold { hold, replayed } => (hold, replayed),
-        other => return Err(refusal(&other)),
+    let pass = match may_hold(&call, &sale, &hash) {
+        Ok(pass) => pass,
+        Err(refusal) => return repeated(lane, doc, (id, hash), &lines, refusal).await,
     };
-    let mut answer = reply::json(StatusCode::CREATED, &body(doc, &hold));
-    location(&mut answer, &format!("/v1/holds/{id}"));
+    let request = HoldRequest { id, visitor: hash, lines, pass };
+    match lane.hold(request).await.map_err(outcome::lane)? {
+        HoldAnswer::Hold { hold, replayed } => Ok(created(doc, &hold, replayed)),
+        other => Err(refusal(&other)),
+    }
+}
+
+/// Whether a new hold may be made: the pass to make it with, where the sale needs one.
+fn may_hold(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Option<PassRef>, Problem> {
+    let now = call.now();
+    outcome::open(sale.phase(now), &sale.fold.doc, now)?;
+    if sale.line.is_none() {
+        return Ok(None);
+    }
+    let pass = identity::pass(call, sale, visitor)?;
+    Ok(Some(PassRef { number: pass.number, expires: pass.expires }))
+}
+
+/// The answer to a request that may make no new hold. It can be the repeat of one that made its hold and whose answer was
+/// lost, so the record goes first; only what has none, or one that has ended, is refused.
+async fn repeated(
+    lane: &booker::Lane,
+    doc: &SaleDoc,
+    (id, visitor): (HoldId, VisitorHash),
+    lines: &Lines,
+    refusal: Problem,
+) -> Result<Response, Problem> {
+    let LookAnswer::Hold(hold) = lane.look(id, visitor).await.map_err(outcome::lane)? else { return Err(refusal) };
+    if hold.state == HoldState::Released || hold.deadline.is_some_and(|at| at <= hold.now) {
+        return Err(refusal);
+    }
+    // A record without lines is one whose request nobody knows any more.
+    if !hold.lines.is_empty() && hold.lines != *lines {
+        return Err(outcome::key_reused());
+    }
+    match hold.state {
+        HoldState::Refused => Err(outcome::gone(hold.why.unwrap_or(RefuseReason::Gone))),
+        _ => Ok(created(doc, &hold, true)),
+    }
+}
+
+fn created(doc: &SaleDoc, hold: &HoldView, replayed: bool) -> Response {
+    let mut answer = reply::json(StatusCode::CREATED, &body(doc, hold));
+    location(&mut answer, &format!("/v1/holds/{}", hold.id));
     if replayed {
         answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    Ok(answer)
+    answer
 }
 
 fn refusal(answer: &HoldAnswer) -> Problem {

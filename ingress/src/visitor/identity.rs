@@ -14,6 +14,7 @@ use crate::reply::Response;
 pub(crate) const VISITOR_HEADER: &str = "holdfast-visitor";
 pub(crate) const TICKET_HEADER: &str = "holdfast-ticket";
 pub(crate) const PASS_HEADER: &str = "holdfast-pass";
+pub(crate) const BOOKED_HEADER: &str = "holdfast-booked";
 
 /// A token and how it came.
 struct Carried<'c> {
@@ -156,15 +157,15 @@ pub(crate) fn ticket(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> R
     verified.map_err(|error| not_theirs("ticket", error))
 }
 
-/// The ticket a join may present: a cookie that is no good is not held against a browser.
+/// The ticket a join may present. An expired one is as none: joining gives a new one. A cookie that is no good is not held
+/// against a browser either.
 pub(crate) fn presented(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Option<u64>, Problem> {
-    match carried(call, TICKET_HEADER, cookie::TICKET) {
-        None => Ok(None),
-        Some(carried) => match ticket(call, sale, visitor) {
-            Ok(ticket) => Ok(Some(ticket.number)),
-            Err(_) if carried.by_cookie => Ok(None),
-            Err(problem) => Err(problem),
-        },
+    let Some(carried) = carried(call, TICKET_HEADER, cookie::TICKET) else { return Ok(None) };
+    match call.app.keyring.load().verify_ticket(carried.text, sale.id(), visitor, call.now()) {
+        Ok(ticket) => Ok(Some(ticket.number)),
+        Err(TokenError::Expired) => Ok(None),
+        Err(_) if carried.by_cookie => Ok(None),
+        Err(error) => Err(not_theirs("ticket", error)),
     }
 }
 
@@ -180,6 +181,13 @@ pub(crate) fn pass(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Res
 /// A pass that came along where none is needed.
 pub(crate) fn pass_if_any(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Option<Pass> {
     pass(call, sale, visitor).ok()
+}
+
+/// The ticket whose booking a mark that came along proves; a mark that is no good proves nothing.
+pub(crate) fn booked_if_any(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Option<u64> {
+    let carried = carried(call, BOOKED_HEADER, cookie::BOOKED)?;
+    let verified = call.app.keyring.load().verify_booked(carried.text, sale.id(), visitor, call.now());
+    verified.ok().map(|booked| booked.number)
 }
 
 fn not_theirs(what: &'static str, error: TokenError) -> Problem {

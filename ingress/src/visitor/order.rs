@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::call::Object;
 use crate::problem::{Name, Problem};
 
 /// What to hold.
@@ -15,8 +16,8 @@ use crate::problem::{Name, Problem};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Order {
     /// At least one line, each for another item.
-    #[schema(min_items = 1, max_items = 20)]
-    lines: Vec<OrderLine>,
+    #[schema(value_type = Vec<OrderLine>, min_items = 1, max_items = 20)]
+    lines: Vec<Object<OrderLine>>,
 }
 
 /// Units of one item.
@@ -24,6 +25,7 @@ pub(crate) struct Order {
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrderLine {
     /// The item's id.
+    #[schema(min_length = 1, max_length = 63)]
     item: String,
     /// How many.
     #[schema(value_type = u32, minimum = 1, maximum = 1000)]
@@ -39,7 +41,7 @@ pub(crate) fn read(order: &Order, doc: &SaleDoc) -> Result<Lines, Problem> {
         mistakes.push(Mistake::new("lines", found, format!("must be 1 to {MAX_LINES}")));
     }
     let (mut lines, mut unknown) = (Lines::none(), None);
-    for (n, line) in order.lines.iter().take(MAX_LINES).enumerate() {
+    for (n, Object(line)) in order.lines.iter().take(MAX_LINES).enumerate() {
         let quantity = quantity(line.quantity.get());
         if quantity.is_none() {
             let rule = format!("must be a whole number from 1 to {MAX_QUANTITY}");
@@ -131,5 +133,13 @@ mod tests {
         assert!(order(r#"{"lines":[{"item":"a","quantity":1,"price":3}]}"#).unwrap_err().contains("price"));
         assert!(order("{\"lines\":[\n{").unwrap_err().contains("line 2"));
         assert!(order("[]").unwrap_err().contains("BadRequest"));
+    }
+
+    #[test]
+    fn lists_are_no_objects_and_nobody_is_told_our_types() {
+        for text in ["[[]]", "[]", "3", r#"{"lines":[["a",1]]}"#, r#"{"lines":[3]}"#, r#"{"lines":["a"]}"#] {
+            let refused = order(text).unwrap_err();
+            assert!(refused.contains("expected an object") && !refused.contains("struct"), "{text}: {refused}");
+        }
     }
 }

@@ -91,7 +91,8 @@ fn granted(
     let body = PassBody { pass: &pass, expires_at: expires.to_string(), expires_in_ms: lives_ms };
     let mut answer = reply::json(if again { StatusCode::OK } else { StatusCode::CREATED }, &body);
     if !again {
-        location(&mut answer, &format!("/v1/sales/{}/pass", sale.id()));
+        // The pass itself cannot be read; the ticket says whether one is inside.
+        location(&mut answer, &format!("/v1/sales/{}/ticket", sale.id()));
     }
     set_cookie(call, &mut answer, cookie::PASS, &pass, Some(sale.id()), lives_ms);
     answer

@@ -1,7 +1,8 @@
 //! Joining a line, and where one stands in it.
 
 use admission::view::{Place, Wait};
-use domain::limits::{HTTP_BODY_BYTES, TICKET_TTL_MS};
+use domain::limits::{HTTP_BODY_BYTES, TICKET_SLACK_MS, TICKET_TTL_MS};
+use domain::sale::Phase;
 use domain::{Millis, VisitorHash};
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
@@ -150,8 +151,8 @@ pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
 
 /// Where the visitor's ticket stands.
 ///
-/// Computed from the ticket and the line's document, without asking a store. Send the pass along to be told `inside` or
-/// `done`.
+/// Computed from the ticket and the line's document, without asking a store. Send the pass along to be told `inside`, or
+/// `released` once it has expired, and the mark that confirm gave to be told `done`.
 #[utoipa::path(
     get, path = "/v1/sales/{sale}/ticket", tag = "line", operation_id = "getTicket",
     params(
@@ -159,6 +160,7 @@ pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
         ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor"),
         ("Holdfast-Ticket" = Option<String>, Header, description = "Or cookie hf_ticket"),
         ("Holdfast-Pass" = Option<String>, Header, description = "Or cookie hf_pass"),
+        ("Holdfast-Booked" = Option<String>, Header, description = "Or cookie hf_booked"),
     ),
     responses((status = 200, description = "The ticket", body = StatusBody))
 )]
@@ -166,6 +168,10 @@ pub(crate) fn get(call: &Call) -> Result<Response, Problem> {
     let sales = call.app.sales();
     let sale = sales.get(call.param()).ok_or_else(catalogue::unknown)?;
     let visitor = identity::visitor(call)?;
+    let (now, phase) = (call.now(), sale.phase(call.now()));
+    if phase == Phase::Closed {
+        outcome::open(phase, &sale.fold.doc, now)?;
+    }
     let hash = sale.hash(&visitor);
     let ticket = identity::ticket(call, sale, &hash)?;
     let mut body = status(&sale.view.place(ticket.number, rand::random()), ticket.number);
@@ -176,10 +182,13 @@ pub(crate) fn get(call: &Call) -> Result<Response, Problem> {
     Ok(reply::json(StatusCode::OK, &body))
 }
 
-/// What a pass that came along says about its own ticket.
+/// What a booking's mark or a pass that came along says about its own ticket.
 fn inside(call: &Call, sale: &SaleHandle, visitor: &VisitorHash, number: u64) -> Option<&'static str> {
+    if identity::booked_if_any(call, sale, visitor) == Some(number) {
+        return Some("done");
+    }
     let pass = identity::pass_if_any(call, sale, visitor).filter(|pass| pass.number == number)?;
-    Some(if call.now() < pass.expires { "inside" } else { "done" })
+    Some(if call.now() < pass.expires { "inside" } else { "released" })
 }
 
 fn status(place: &Place, number: u64) -> StatusBody {
@@ -193,9 +202,10 @@ fn status(place: &Place, number: u64) -> StatusBody {
     }
 }
 
-/// A ticket is good as long as its sale can be.
+/// A ticket is good as long as its sale can be, also when that is extended later.
 pub(super) fn ticket_expires(sale: &SaleHandle, now: Millis) -> Millis {
-    sale.fold.doc.closes_at.unwrap_or(now.plus(TICKET_TTL_MS)).max(now)
+    let closes = sale.fold.doc.closes_at.map(|at| at.max(now).plus(TICKET_SLACK_MS));
+    closes.unwrap_or(now.plus(TICKET_TTL_MS))
 }
 
 /// Says where the new thing is.

@@ -17,7 +17,7 @@ use admission::{LineConfig, LineView, Sales, clock};
 use booker::LaneConfig;
 use domain::token::{Key, KeyId, Keyring};
 use domain::{Actor, SaleDoc, SaleFold, SaleId};
-use ingress::{App, OperatorKey, Parts, SaleHandle, SaleMap, Settings, Tls};
+use ingress::{App, NoEvents, OperatorKey, Parts, SaleHandle, SaleMap, Settings, Tls};
 use ledger::Ledger;
 use lua::server::TestRedis;
 use lua::{Hints, Redis};
@@ -203,7 +203,13 @@ fn parts(settings: Settings, registry: Sales, ready: Arc<Mutex<Result<(), String
             })
         }),
         events: Arc::new(|sale, from| {
-            Box::pin(async move { Ok(format!("{{\"sale\":\"{sale}\",\"from\":\"{from}\"}}\n")) })
+            Box::pin(async move {
+                match from.as_str() {
+                    "x" => Err(NoEvents::BadPosition("is no position".into())),
+                    "away" => Err(NoEvents::Unavailable("the ledger is away".into())),
+                    _ => Ok(format!("{{\"sale\":\"{sale}\",\"from\":\"{from}\"}}\n")),
+                }
+            })
         }),
         settings,
         tls: None,

@@ -10,6 +10,7 @@ pub struct Visitor {
     pub token: String,
     pub ticket: String,
     pub pass: String,
+    pub booked: String,
 }
 
 impl Visitor {
@@ -21,7 +22,12 @@ impl Visitor {
     }
 
     fn headers(&self) -> Vec<(&str, &str)> {
-        let all = [("holdfast-visitor", &self.token), ("holdfast-ticket", &self.ticket), ("holdfast-pass", &self.pass)];
+        let all = [
+            ("holdfast-visitor", &self.token),
+            ("holdfast-ticket", &self.ticket),
+            ("holdfast-pass", &self.pass),
+            ("holdfast-booked", &self.booked),
+        ];
         all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.as_str())).collect()
     }
 
