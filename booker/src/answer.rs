@@ -216,6 +216,6 @@ pub struct LaneStatus {
     pub undecided: usize,
     /// The ledger did not take the last append, or has not answered for a second.
     pub ledger_failing: bool,
-    /// Redis did not answer the last heartbeat.
+    /// Redis did not answer the last heartbeat, or a script failed since: the lane's keys may be damaged.
     pub redis_failing: bool,
 }

@@ -79,6 +79,7 @@ metrics! {
     TAKEOVERS = "holdfast_booker_takeovers_total", Counter, "claims", [], "Claims of the lane's log by this process.";
     STEPDOWNS = "holdfast_booker_stepdowns_total", Counter, "stops", [], "Times the owner found that the log has another writer, and stopped.";
     LOADS = "holdfast_booker_loads_total", Counter, "loads", [], "Times Redis was empty and loaded from the fold.";
+    DAMAGED = "holdfast_booker_damaged_total", Counter, "loads", [], "Times the lane's scripts failed again and again, because its keys in Redis were damaged, and it was loaded anew.";
     REPLAYS = "holdfast_booker_replays_total", Counter, "reads", [], "Reads of the log because Redis was behind what is kept in memory.";
     DIFFERENCE = "holdfast_booker_reconciler_difference_units", Gauge, "units", [("figure", COMPARED)], "Units by which Redis differed from the ledger at the last comparison, before it was mended.";
     MENDED = "holdfast_booker_reconciler_mended_units_total", Counter, "units", [("figure", COMPARED)], "Units put right in Redis, always towards the ledger.";
@@ -115,6 +116,7 @@ pub(crate) struct Metrics {
     pub(crate) takeovers: Counter,
     pub(crate) stepdowns: Counter,
     pub(crate) loads: Counter,
+    pub(crate) damaged: Counter,
     pub(crate) replays: Counter,
     pub(crate) difference_free: Gauge,
     pub(crate) difference_live: Gauge,
@@ -148,6 +150,7 @@ impl Metrics {
             takeovers: counter(&TAKEOVERS),
             stepdowns: counter(&STEPDOWNS),
             loads: counter(&LOADS),
+            damaged: counter(&DAMAGED),
             replays: counter(&REPLAYS),
             difference_free: gauge!(DIFFERENCE.name, &figure("free")),
             difference_live: gauge!(DIFFERENCE.name, &figure("live")),

@@ -155,7 +155,8 @@ fn buyer(lane: &Lane, v: u32, stop: &Arc<AtomicBool>) -> tokio::task::JoinHandle
                 }
                 Ok(_) => tokio::time::sleep(Duration::from_millis(2)).await,
                 Err(LaneError::Stopped) => panic!("stopped"),
-                Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+                // Longer: they have 400 tries, and service may be away for some seconds.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
         booked
@@ -395,4 +396,61 @@ async fn buy_until_lost(lane: Lane, v: u32, round: u32) -> Vec<domain::HoldId> {
         }
     }
     booked
+}
+
+/// One of the lane's keys is overwritten in the middle of a sale, twice.
+async fn sale_while_a_key_is_damaged(key: fn(&lua::LaneKeys) -> &str) {
+    let rounds = std::sync::atomic::AtomicU32::new(0);
+    sale_while(async |world| {
+        if rounds.fetch_add(1, Ordering::Relaxed) < 2 {
+            world.shell(&["SET", key(&world.keys()), "junk"]).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_lane_is_loaded_anew_under_buyers() {
+    sale_while_a_key_is_damaged(lua::LaneKeys::lane).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_holds_are_loaded_anew_under_buyers() {
+    sale_while_a_key_is_damaged(lua::LaneKeys::holds).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_deadlines_are_loaded_anew_under_buyers() {
+    sale_while_a_key_is_damaged(lua::LaneKeys::due).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_visitors_are_loaded_anew_under_buyers() {
+    sale_while_a_key_is_damaged(lua::LaneKeys::visitors).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_intents_are_loaded_anew_under_buyers() {
+    sale_while_a_key_is_damaged(lua::LaneKeys::confirming).await;
+}
+
+#[tokio::test]
+async fn a_damaged_lane_that_nobody_uses_heals_shows_it_and_answers_from_the_ledger() {
+    let world = World::with_units(5).await;
+    let owner = world.ready_owner("one").await;
+    held(&owner.lane, 1, "k", 1).await;
+    held(&owner.lane, 2, "k", 2).await;
+    let booked = confirmed(&owner.lane, 1, "k").await;
+    assert!(is_booked(&booked));
+    world.at_rest().await;
+    let mut seen = owner.lane.watch();
+    world.shell(&["SET", world.keys().visitors(), "junk"]).await;
+    tokio::time::timeout(PATIENCE, seen.wait_for(|status| status.redis_failing)).await.unwrap().unwrap();
+    let whole = |status: &booker::LaneStatus| status.loaded && !status.redis_failing;
+    tokio::time::timeout(PATIENCE, seen.wait_for(whole)).await.unwrap().unwrap();
+    assert_eq!(confirmed(&owner.lane, 1, "k").await, booked);
+    assert_eq!(confirmed(&owner.lane, 2, "k").await, ConfirmAnswer::Refused(domain::RefuseReason::Gone));
+    held(&owner.lane, 3, "k", 4).await;
+    world.at_rest().await;
+    owner.stop().await;
 }

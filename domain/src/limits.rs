@@ -114,6 +114,13 @@ pub const LEASE_MS: u64 = 1_000;
 pub const LEASE_EVERY_MS: u64 = 300;
 /// Milliseconds before an owner tries again what Redis or the ledger did not do, at first and at most (doubled in between).
 pub const OWNER_RETRY_MS: (u64, u64) = (25, 1_000);
+/// Scripts of a lane or a line that fail within [`BROKEN_WITHIN_MS`] before its keys are taken for damaged and loaded anew: one may be
+/// a mistake of its caller.
+pub const BROKEN_CALLS: u32 = 3;
+/// See [`BROKEN_CALLS`].
+pub const BROKEN_WITHIN_MS: u64 = 10_000;
+/// Milliseconds between two loads of damaged keys, at first and at most (doubled in between): each ends the undecided holds.
+pub const BROKEN_PAUSE_MS: (u64, u64) = (1_000, 60_000);
 /// Milliseconds between two counts of a lane's live units from its records.
 pub const RECOUNT_EVERY_MS: u64 = 3_000;
 /// Milliseconds between two comparisons of Redis with the fold.

@@ -1,12 +1,13 @@
 -- meta: reads what a lane's heartbeat needs.
 --
--- Guarantee: changes nothing; answers also when the lane is not loaded.
+-- Guarantee: changes nothing; answers also when the lane is not loaded; fails when a key is damaged (of another type).
 --
 -- KEYS
 --   [1] lane: hash of meta
 --   [2] holds: hash of records
 --   [3] due: sorted set of deadlines
 --   [4] confirming: set of undecided intents
+--   [5] visitors: hash of counters
 -- ARGV
 --   none
 -- Replies
@@ -20,6 +21,7 @@ local state = EMPTY
 if epoch and settled then
   if meta[1] == '1' then state = LOADED elseif meta[1] == '0' then state = LOADING end
 end
+redis.call('HLEN', KEYS[5])
 local time = redis.call('TIME')
 return {
   time[1] * 1000 + math.floor(time[2] / 1000), state, epoch or 0, settled or 0, tonumber(meta[4]) or 0,

@@ -1,6 +1,7 @@
 -- unload: removes a lane, when its sale is long over or its figures cannot be trusted.
 --
--- Guarantee: refused when the lane belongs to a higher epoch. Afterwards everything answers NOTLOADED.
+-- Guarantee: refused when the lane belongs to a higher epoch. Afterwards everything answers NOTLOADED. Removes damaged
+-- keys (of another type) as well; a damaged lane belongs to nobody.
 --
 -- KEYS
 --   [1] lane: hash of meta, free and live units
@@ -19,6 +20,7 @@ local epoch = tonumber(ARGV[1])
 if not epoch or #ARGV ~= 1 then
   return redis.error_reply('ERR unload: wrong arguments')
 end
-if (tonumber(redis.call('HGET', KEYS[1], 'epoch')) or 0) > epoch then return { REFUSED } end
+local whole = redis.call('TYPE', KEYS[1]).ok == 'hash'
+if whole and (tonumber(redis.call('HGET', KEYS[1], 'epoch')) or 0) > epoch then return { REFUSED } end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 return { DONE }

@@ -62,7 +62,7 @@ scripts! {
     Unload "unload" 5 "" [];
     Look "look" 3 " flags=no-writes" [];
     Undecided "undecided" 3 " flags=no-writes" [];
-    Meta "meta" 4 " flags=no-writes" [];
+    Meta "meta" 5 " flags=no-writes" [];
     Stock "stock" 1 " flags=no-writes" [];
     Recount "recount" 4 " flags=no-writes" [];
     Join "join" 2 "" [];

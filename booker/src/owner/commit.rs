@@ -212,14 +212,8 @@ impl LaneOwner {
     /// Redis did not do what the owner wanted. Visitors' calls go on failing by themselves.
     pub(super) fn redis_failed(&mut self, what: &'static str, error: &CallError, now: Instant) {
         let Phase::Serving(tenure) = &mut self.phase else { return };
-        match error {
-            CallError::Broken { why } => {
-                tracing::error!(log = %self.context.log, what, why = %why, "a script failed: this is a bug or damaged data");
-            }
-            error if !tenure.redis_failing => {
-                tracing::warn!(log = %self.context.log, what, %error, "Redis does not do its part");
-            }
-            _ => {}
+        if !tenure.redis_failing {
+            tracing::warn!(log = %self.context.log, what, %error, "Redis does not do its part");
         }
         tenure.redis_failing = true;
         tenure.redis_retry.failed(now);

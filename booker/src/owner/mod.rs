@@ -6,6 +6,7 @@
 mod backoff;
 mod commit;
 mod confirms;
+mod damage;
 mod reconcile;
 mod tenure;
 mod visitors;
@@ -218,6 +219,9 @@ impl LaneOwner {
     fn take(&mut self, done: Done) {
         // Visitors' calls are theirs, whoever owns the lane by now.
         let (current, now) = (done.claim == self.claims, Instant::now());
+        if let Some(why) = damage::broken(&done.what) {
+            self.on_broken(why, now);
+        }
         match done.what {
             What::Holds(waiting, result) => self.on_holds(waiting, result),
             What::Releases(waiting, result) => self.on_releases(waiting, result),
@@ -291,10 +295,7 @@ fn clock() -> Millis {
 fn lane_error(error: &CallError) -> LaneError {
     match error {
         CallError::NotLoaded | CallError::NotExecuted { .. } => LaneError::NotLoaded,
-        CallError::Unknown { .. } => LaneError::Unknown,
-        CallError::Broken { why } => {
-            tracing::error!(why = %why, "a lane's script failed: this is a bug or damaged data");
-            LaneError::Unknown
-        }
+        // A script that failed may have done a part.
+        CallError::Unknown { .. } | CallError::Broken { .. } => LaneError::Unknown,
     }
 }

@@ -87,7 +87,7 @@ impl LaneOwner {
     }
 
     /// Empties the lane in Redis; the next look loads it.
-    fn start_reload(&mut self) {
+    pub(super) fn start_reload(&mut self) {
         let Phase::Serving(tenure) = &self.phase else { return };
         let (context, fence) = (self.context.clone(), tenure.committer.fence());
         self.start(async move { What::Emptied(lua::lane::unload(&context.redis, &context.keys, fence).await) });

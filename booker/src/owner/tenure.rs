@@ -13,6 +13,7 @@ use lua::lease::Lease;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::damage::Damage;
 use super::{LaneOwner, What};
 use crate::answer::LaneStatus;
 use crate::committer::Committer;
@@ -65,6 +66,7 @@ pub(super) struct Tenure {
     /// Another look is wanted, at once.
     pub(super) look_again: bool,
     pub(super) redis_failing: bool,
+    pub(super) damage: Damage,
     pub(super) rereading: bool,
     pub(super) reaping: bool,
     pub(super) reap_cursor: u64,
@@ -307,6 +309,7 @@ impl LaneOwner {
             reading_head: false,
             look_again: false,
             redis_failing: false,
+            damage: Damage::default(),
             rereading: false,
             reaping: false,
             reap_cursor: 0,

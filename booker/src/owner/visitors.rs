@@ -205,12 +205,8 @@ impl LaneOwner {
                 lines: wait.request.lines.clone(),
                 pass: wait.request.pass.map(|pass| lua::lane::PassRef { number: pass.number, expires: pass.expires }),
             });
-            let holds = HoldGroup {
-                ttl_ms: doc.hold.ttl_ms,
-                limit: doc.units_per_visitor,
-                most,
-                requests: requests.collect(),
-            };
+            let holds =
+                HoldGroup { ttl_ms: doc.hold.ttl_ms, limit: doc.units_per_visitor, most, requests: requests.collect() };
             let result = lua::lane::hold(&context.redis, &context.keys, &holds).await;
             What::Holds(group, result)
         });

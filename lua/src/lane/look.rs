@@ -195,7 +195,7 @@ pub struct LaneMeta {
 /// # Errors
 /// [`CallError`]; changes nothing.
 pub async fn meta(redis: &Redis, keys: &LaneKeys) -> Result<LaneMeta, CallError> {
-    let script_keys = [keys.lane(), keys.holds(), keys.due(), keys.confirming()];
+    let script_keys = [keys.lane(), keys.holds(), keys.due(), keys.confirming(), keys.visitors()];
     let call = Call::new(Id::Meta, keys.slot(), &script_keys);
     let mut reply = Reader::new(redis.call(&call).await?)?;
     let now = reply.millis()?;
