@@ -1,9 +1,11 @@
 -- line_load: takes a line over for a new owner, whether or not anything is there. Tickets that are there stay.
 --
--- Guarantee: refused when the line belongs to a higher epoch, or stands at a later event than the caller's log.
+-- Guarantee: refused when the line belongs to a higher epoch, or stands at a later event than the caller's log. A damaged
+-- key (of another type) holds nothing that anybody wrote: it is removed.
 --
 -- KEYS
 --   [1] line: hash of meta and state
+--   [2] tickets: hash of visitors' numbers
 -- ARGV
 --   [1] epoch: fence of the owner
 --   [2] last event in this state
@@ -18,6 +20,10 @@ local REFUSED, DONE = 0, 1
 local epoch, settled = tonumber(ARGV[1]), tonumber(ARGV[2])
 if not (epoch and settled) or #ARGV ~= 5 then
   return redis.error_reply('ERR line_load: wrong arguments')
+end
+for _, key in ipairs({ KEYS[1], KEYS[2] }) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'hash' and kind ~= 'none' then redis.call('UNLINK', key) end
 end
 local meta = redis.call('HMGET', KEYS[1], 'loaded', 'epoch', 'settled')
 local epoch_there, settled_there = tonumber(meta[2]) or 0, tonumber(meta[3]) or 0

@@ -67,8 +67,8 @@ scripts! {
     Recount "recount" 4 " flags=no-writes" [];
     Join "join" 2 "" [];
     Present "present" 2 "" [];
-    LinePublish "line_publish" 1 "" [];
-    LineLoad "line_load" 1 "" [];
+    LinePublish "line_publish" 2 "" [];
+    LineLoad "line_load" 2 "" [];
     LineLook "line_look" 2 " flags=no-writes" [];
     LineUnload "line_unload" 2 "" [];
     LeaseTake "lease_take" 1 "" [];

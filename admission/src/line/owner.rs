@@ -191,7 +191,8 @@ async fn folded(ledger: &Ledger, log: &LogId, grace_ms: u64) -> Result<LineFold,
 async fn issued(redis: &Redis, keys: &LineKeys, fold: &LineFold) -> Result<u64, CallError> {
     let published = match lua::line::look(redis, keys).await {
         Ok(look) => Shown::decode(&look.state.doc).map(|shown| shown.issued),
-        Err(CallError::NotLoaded) => None,
+        // Damaged is lost: the first state that is published removes it.
+        Err(CallError::NotLoaded | CallError::Broken { .. }) => None,
         Err(error) => return Err(error),
     };
     Ok(fold.issued(published))

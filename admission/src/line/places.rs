@@ -148,7 +148,7 @@ impl Places {
                 desk.numbers.lost();
                 tracing::warn!("{} numbers are skipped, a join may have used them: {error}", group.len());
                 refuse_joins(group, LineError::Unknown);
-                Next::Go
+                after_failure(&error)
             }
         }
     }
@@ -188,7 +188,7 @@ impl Places {
             Err(error) => {
                 tracing::debug!("{} tickets could not be presented: {error}", group.len());
                 group.into_iter().for_each(|ticket| ticket.why.refuse(LineError::Unavailable));
-                Next::Go
+                after_failure(&error)
             }
         }
     }
@@ -225,6 +225,11 @@ impl Places {
     pub(crate) fn close_joins(&mut self, error: LineError) {
         refuse_joins(self.joins.drain(..).collect(), error);
     }
+}
+
+/// A script that failed may have met damaged keys: publishing finds out, and puts them right.
+const fn after_failure(error: &CallError) -> Next {
+    if matches!(error, CallError::Broken { .. }) { Next::Load } else { Next::Go }
 }
 
 pub(crate) fn refuse_joins(group: Vec<Join>, error: LineError) {

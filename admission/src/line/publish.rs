@@ -15,7 +15,7 @@ pub(crate) enum Told {
     Failed(CallError),
 }
 
-/// Publishes; where Redis is empty or shows another owner's line, loads it under this epoch. `hint` says that it is worth
+/// Publishes; where Redis is empty, damaged or shows another owner's line, loads it under this epoch. `hint` says that it is worth
 /// a look now. A line whose sale is long `over` is removed instead; the log answers for it.
 pub(crate) async fn tell(redis: Redis, keys: LineKeys, sale: SaleId, state: LineState, hint: bool, over: bool) -> Told {
     if over {
@@ -26,6 +26,10 @@ pub(crate) async fn tell(redis: Redis, keys: LineKeys, sale: SaleId, state: Line
     }
     let told = match publish(&redis, &keys, &state).await {
         Ok(LineReply::Done) => Told::Done,
+        Err(CallError::Broken { why }) => {
+            tracing::error!(%sale, %why, "the line's keys in Redis are damaged: it is loaded anew, tickets that are shown restore places");
+            take(&redis, &keys, &state).await
+        }
         Ok(LineReply::Refused { .. }) | Err(CallError::NotLoaded) => take(&redis, &keys, &state).await,
         Err(error) => Told::Failed(error),
     };

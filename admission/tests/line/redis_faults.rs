@@ -229,3 +229,23 @@ async fn while_redis_is_dead_the_line_waits_and_goes_on_by_itself() {
     assert!(second > number);
     owner.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_keys_are_loaded_anew_and_tickets_that_are_shown_restore_places() {
+    let world = World::open(RoomOf { cap: 0, ..RoomOf::default() }).await;
+    let owner = world.owner("one").await;
+    let keys = lua::LineKeys::new(&crate::support::sale());
+    let mut highest = 0;
+    for (round, key) in [keys.line(), keys.tickets()].into_iter().enumerate() {
+        let (first, second) = (10 * round as u64 + 1, 10 * round as u64 + 2);
+        let number = owner.join(first, None).await.number;
+        published(&world, &owner).await;
+        world.redis.raw(&[&b"SET"[..], key.as_bytes(), b"junk"]).await.unwrap();
+        let next = insist(|| owner.line.join(visitor(second), None)).await.number;
+        assert!(next > number && number > highest, "no number is given twice: {highest}, {number}, {next}");
+        let again = insist(|| owner.line.join(visitor(first), Some(number))).await;
+        assert_eq!(again, Joined { number, new: false }, "its ticket restores it");
+        highest = next;
+    }
+    owner.stop().await;
+}

@@ -62,7 +62,7 @@ async fn write(redis: &Redis, keys: &LineKeys, script: Id, state: &LineState) ->
     if [state.epoch, state.settled, state.frontier, state.numbers_to].iter().any(|number| *number >= MAX_EXACT) {
         return Err(CallError::not_executed("a number that a script cannot calculate with"));
     }
-    let mut call = Call::new(script, keys.slot(), &[keys.line()]);
+    let mut call = Call::new(script, keys.slot(), &[keys.line(), keys.tickets()]);
     call.int(state.epoch).int(state.settled).int(state.frontier).int(state.numbers_to).text(&state.doc);
     let mut reply = Reader::new(redis.call(&call).await?)?;
     let (done, epoch, settled) = (reply.int()?, reply.int()?, reply.int()?);

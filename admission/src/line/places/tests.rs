@@ -57,7 +57,7 @@ fn what_a_call_said_decides_whether_its_numbers_are_offered_again() {
         (Err(CallError::NotLoaded), LineError::NotLoaded, Next::Load, 4),
         (Err(refused), LineError::Unavailable, Next::Go, 4),
         (Err(unknown), LineError::Unknown, Next::Go, 6),
-        (Err(broken), LineError::Unknown, Next::Go, 6),
+        (Err(broken), LineError::Unknown, Next::Load, 6),
     ] {
         let (mut places, mut desk) = (Places::default(), desk());
         let (mut a, _b) = (join(&mut places, 1), join(&mut places, 2));
