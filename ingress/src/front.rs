@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use http::StatusCode;
-use http::header::{ALLOW, CONNECTION, HeaderValue};
+use http::header::{ALLOW, CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, StatusCode, Version};
 use hyper::body::Body as _;
 use tokio::time::Instant;
 
@@ -48,6 +48,7 @@ pub(crate) struct Front<A: Api> {
 /// An unread body longer than this is not worth reading for the sake of the connection.
 const SMALL_BODY: u64 = 8_192;
 const OVERLOADED_MS: u64 = 1_000;
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS");
 
 impl<A: Api> Front<A> {
     /// `load`: the room its requests share.
@@ -77,9 +78,31 @@ impl<A: Api> Front<A> {
                 let detail = format!("{} is not among {}.", head.method, allow.to_str().unwrap_or_default());
                 Err(Problem::new(Name::MethodNotAllowed, detail).allow((*allow).clone()))
             }
+            // What the server as a whole can do.
+            _ if head.method == Method::OPTIONS && head.uri.path() == "*" => {
+                let mut answer = reply::empty(StatusCode::NO_CONTENT);
+                answer.headers_mut().insert(ALLOW, METHODS);
+                Ok(answer)
+            }
             _ => Err(Problem::new(Name::NotFound, format!("Nothing is at {}.", shown(head.uri.path())))),
         }
     }
+}
+
+/// What hyper lets pass though it makes a request mean different things to different readers: RFC 9112, 3.2 and 6.1.
+fn well_framed(head: &http::request::Parts) -> Result<(), Problem> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    if second.is_some() || (first.is_none() && head.version == Version::HTTP_11) {
+        return Err(Problem::new(Name::BadRequest, "A request names one Host.").close());
+    }
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let plain = match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(only), None) => only.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    };
+    if plain { Ok(()) } else { Err(Problem::new(Name::BadRequest, "Transfer-Encoding may be chunked only.").close()) }
 }
 
 /// A path as a problem repeats it: never longer than a line.
@@ -98,6 +121,9 @@ impl<A: Api> Handler for Arc<Front<A>> {
             long_body: body.size_hint().upper().is_none_or(|most| most > SMALL_BODY),
         };
         let path = head.uri.path();
+        if let Err(problem) = well_framed(&head) {
+            return Answer::now(self.finish(ending, from, path, Err(problem)));
+        }
         let (n, param) = match self.router.find(&head.method, path) {
             Found::Route(n, param) => (n, param),
             other => return Answer::now(self.finish(ending, from, path, self.other(&other, &head))),

@@ -246,6 +246,11 @@ fn add(operation: &mut Value, may: &[Name]) {
         let text = response["description"].as_str().unwrap_or_default();
         let text = if text.is_empty() { line } else { format!("{text}\n\n{line}") };
         response["description"] = json!(text);
+        if matches!(kind.status.as_u16(), 429 | 503) {
+            for (name, text) in [("Retry-After", "Seconds"), ("RateLimit", "What is left, and when there is more")] {
+                response["headers"][name] = json!({"description": text, "schema": {"type": "string"}});
+            }
+        }
         response["content"]["application/problem+json"] = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
     }
 }

@@ -10,7 +10,10 @@ use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, HeaderValue, RETRY_AFTER};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Value, json};
 
+use crate::edge::trace::{Trace, random};
 use crate::reply::{self, Response};
+
+const RATELIMIT: http::HeaderName = http::HeaderName::from_static("ratelimit");
 
 /// What kind of problem it is.
 pub(crate) struct Kind {
@@ -211,11 +214,35 @@ impl Problem {
         // Caches would keep a 404 or 410 by themselves.
         headers.insert(CACHE_CONTROL, reply::PRIVATE);
         if let Some(ms) = self.0.retry_ms {
-            headers.insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)));
+            let seconds = ms.div_ceil(1_000).max(1);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            // A quota of one's own says more, and replaces this one.
+            let crowded = matches!(kind.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            if let Some(left) = crowded.then(|| HeaderValue::from_str(&format!("\"capacity\";r=0;t={seconds}")).ok()) {
+                headers.extend(left.map(|left| (RATELIMIT, left)));
+            }
         }
         headers.extend(self.0.headers);
         answer
     }
+}
+
+/// A problem as the bytes of a last answer, for connections that never get as far as a handler.
+pub(crate) fn last_words(problem: Problem) -> Vec<u8> {
+    let trace = Trace::of(&http::HeaderMap::new(), random());
+    let answer = problem.close().answer(&format!("#{}", trace.id()));
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let body = answer.into_body().into_inner().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", body.len()).into_bytes();
+    for (name, value) in &headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(&body);
+    bytes
 }
 
 /// A body that names one place.

@@ -306,6 +306,8 @@ async fn addresses_and_methods_that_do_not_exist_are_told_apart() {
         let options = world.ask("OPTIONS", path, &[], b"").await;
         assert_eq!((options.status, options.header("allow")), (204, Some(allow)));
     }
+    let whole = Client::to(world.public).await.send("OPTIONS", "*", &[], b"").await;
+    assert_eq!((whole.status, whole.header("allow")), (204, Some("GET, HEAD, POST, PUT, DELETE, OPTIONS")));
     let waiting = visitor.clone().join(&world, "box").await;
     assert_eq!(waiting.refused(), (404, "not-found".into()), "a sale without a waiting room has no tickets");
 }

@@ -36,7 +36,7 @@ async fn every_wait_for_a_client_ends() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let reply = client.reply().await.unwrap();
-        assert_eq!((reply.status, reply.header("connection")), (408, Some("close")));
+        assert_eq!((reply.refused(), reply.header("connection")), ((408, "too-slow".into()), Some("close")));
         assert!(client.ended().await);
     };
     let half_a_body = async {
@@ -91,6 +91,19 @@ async fn what_is_not_http_is_refused_and_closed() {
         assert!(statuses.contains(&reply.status), "{shown}: {}", reply.status);
         assert!(client.ended().await);
     }
+    for head in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        "POST /v1/visitors HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let mut client = Client::to(world.public).await;
+        client.write(head.as_bytes()).await;
+        assert_eq!(client.reply().await.unwrap().refused(), (400, "bad-request".into()), "{head}");
+        assert!(client.ended().await);
+    }
+    let mut old = Client::to(world.public).await;
+    old.write(b"GET / HTTP/1.0\r\n\r\n").await;
+    assert_eq!(old.reply().await.unwrap().status, 200, "HTTP/1.0 knows no Host");
     for lengths in
         ["content-length: 4\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 4"]
     {

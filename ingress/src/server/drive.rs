@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::answer::{Connection, Handler, Service};
 use super::phase::{Wait, Watched};
+use crate::problem::{Name, Problem, last_words};
 use crate::settings::Limits;
 
 /// How long the rest of an unread body may keep a connection that has had its answer.
@@ -23,7 +24,6 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How long a connection that has said nothing may still begin to, once the listener stops.
 const NEWCOMER: Duration = Duration::from_millis(200);
 const BRIEFLY: Duration = Duration::from_millis(100);
-const TOO_SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Told to every connection of a listener when it stops.
 #[derive(Default)]
@@ -120,7 +120,7 @@ where
     match end {
         End::Done if !phase.body_unread() => Box::pin(close(socket)).await,
         End::Done | End::Broken => Box::pin(linger(socket, LINGER)).await,
-        End::TooSlow if phase.wait() == Wait::Head => Box::pin(refuse(socket, TOO_SLOW)).await,
+        End::TooSlow if phase.wait() == Wait::Head => Box::pin(refuse(socket, too_slow())).await,
         End::TooSlow => {}
     }
     end
@@ -131,9 +131,14 @@ async fn close<S: AsyncWrite + Unpin>(mut socket: S) {
     let _ = tokio::time::timeout(LINGER, socket.shutdown()).await;
 }
 
+fn too_slow() -> Problem {
+    Problem::new(Name::TooSlow, "The head of the request did not arrive in time.")
+}
+
 /// Writes a last answer if the socket takes it at once, and closes. Brief: it is given to those there is no room for.
-pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, answer: &[u8]) {
-    if let Ok(Ok(())) = tokio::time::timeout(BRIEFLY, socket.write_all(answer)).await {
+pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, problem: Problem) {
+    let answer = last_words(problem);
+    if let Ok(Ok(())) = tokio::time::timeout(BRIEFLY, socket.write_all(&answer)).await {
         linger(socket, BRIEFLY).await;
     }
 }

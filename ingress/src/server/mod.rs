@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
 use crate::metrics::Listener;
+use crate::problem::{Name, Problem};
 use crate::settings::Limits;
 use answer::{Connection, Handler};
 use drive::{Draining, End, drive, refuse};
@@ -29,10 +30,9 @@ use phase::Phase;
 use slots::{Full, Slots};
 use tls::Tls;
 
-const BUSY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-const TOO_MANY: &[u8] =
-    b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// When somebody there was no connection for may try again, milliseconds.
+const BUSY_MS: u64 = 1_000;
+const TOO_MANY_MS: u64 = 5_000;
 /// Pause after the first failed accept, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -175,11 +175,16 @@ impl<H: Handler> Server<H> {
 
     async fn turn_away(&self, stream: TcpStream, full: Full) {
         self.metrics.turned_away(full);
-        let answer = match full {
-            Full::Process => BUSY,
-            Full::Address => TOO_MANY,
+        let problem = match full {
+            Full::Process => {
+                Problem::new(Name::Overloaded, "As many connections are open as may be.").retry_after(BUSY_MS)
+            }
+            Full::Address => {
+                let detail = "This address has as many connections as one address may have.";
+                Problem::new(Name::TooManyRequests, detail).retry_after(TOO_MANY_MS)
+            }
         };
-        Box::pin(refuse(stream, answer)).await;
+        Box::pin(refuse(stream, problem)).await;
     }
 }
 
