@@ -82,20 +82,27 @@ struct Base<'a> {
     documents: Vec<SaleDoc>,
     key_file: KeyFile,
     keys: Keys,
+    public: SocketAddr,
+    admin: SocketAddr,
+    tls: Option<Arc<Tls>>,
+}
+
+/// Bound before anything is started, so that a taken address is told first; given away to the threads that listen, so that
+/// nobody is left in a queue when they stop.
+struct Listeners {
     public: TcpListener,
     admin: TcpListener,
-    tls: Option<Arc<Tls>>,
 }
 
 async fn serve(config: &Config, options: &Options, recorder: PrometheusHandle) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let base = Base::prepare(config, options)?;
+    let (base, listeners) = Base::prepare(config, options)?;
     let (stop_redis, redis_stopped) = watch::channel(false);
     let started = tokio::select! {
         started = redis(&base, redis_stopped) => started?,
         () = told_to_end(&mut signals) => return Ok(()),
     };
-    let result = run_on(&base, &started.target, recorder, &mut signals).await;
+    let result = run_on(&base, listeners, &started.target, recorder, &mut signals).await;
     // Last, whatever happened before: owners settle into it until they end.
     let _ = stop_redis.send(true);
     if let Some(watching) = started.watching {
@@ -105,7 +112,7 @@ async fn serve(config: &Config, options: &Options, recorder: PrometheusHandle) -
 }
 
 impl<'a> Base<'a> {
-    fn prepare(config: &'a Config, options: &'a Options) -> Result<Self, Failure> {
+    fn prepare(config: &'a Config, options: &'a Options) -> Result<(Self, Listeners), Failure> {
         let documents = options.sales.iter().map(|file| demo::document_of(file)).collect::<Result<Vec<_>, _>>()?;
         let data = DataDir::open(&config.data)?;
         let key_file = KeyFile::new(config.keys());
@@ -113,9 +120,11 @@ impl<'a> Base<'a> {
         let fresh = !key_file.exists() && !config.ledger().exists();
         let keys = if fresh { key_file.create("operator")? } else { key_file.load()? };
         production::check_keys(config, &keys)?;
-        let (public, admin) = (bind(config.listen, "--listen")?, bind(config.admin_listen, "--admin-listen")?);
+        let listeners =
+            Listeners { public: bind(config.listen, "--listen")?, admin: bind(config.admin_listen, "--admin-listen")? };
+        let (public, admin) = (address_of(&listeners.public)?, address_of(&listeners.admin)?);
         let tls = parts::tls(config)?;
-        Ok(Self { config, options, data, documents, key_file, keys, public, admin, tls })
+        Ok((Self { config, options, data, documents, key_file, keys, public, admin, tls }, listeners))
     }
 }
 
@@ -169,12 +178,13 @@ async fn redis(base: &Base<'_>, stop: watch::Receiver<bool>) -> Result<Started, 
 /// Everything that runs on a Redis, from its start to its end.
 async fn run_on(
     base: &Base<'_>,
+    listeners: Listeners,
     target: &Target,
     recorder: PrometheusHandle,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let mut serving = tokio::select! {
-        serving = Serving::start(base, target, recorder) => serving?,
+        serving = Serving::start(base, listeners, target, recorder) => serving?,
         () = told_to_end(signals) => return Ok(()),
     };
     let told = tokio::select! {
@@ -201,6 +211,7 @@ struct Serving {
     sales: Sales,
     stop_http: watch::Sender<bool>,
     http: Vec<(Worker, JoinHandle<std::io::Result<()>>)>,
+    stop_admin: watch::Sender<bool>,
     admin: JoinHandle<std::io::Result<()>>,
     stop_owners: watch::Sender<bool>,
     keeping: JoinHandle<()>,
@@ -209,9 +220,14 @@ struct Serving {
 }
 
 impl Serving {
-    async fn start(base: &Base<'_>, target: &Target, recorder: PrometheusHandle) -> Result<Self, Failure> {
+    async fn start(
+        base: &Base<'_>,
+        listeners: Listeners,
+        target: &Target,
+        recorder: PrometheusHandle,
+    ) -> Result<Self, Failure> {
         let ledger = stores::ledger(base.config)?;
-        let owner = format!("{}@{}", std::process::id(), address_of(&base.admin)?);
+        let owner = format!("{}@{}", std::process::id(), base.admin);
         let sales = Sales::start(ledger.clone(), owner.clone(), clock::system())
             .await
             .map_err(|error| Failure::new("sales", error, ""))?;
@@ -234,7 +250,9 @@ impl Serving {
             owner,
             stop: owners_stopped.clone(),
         };
-        let keeper = Keeper::new(ground, sales.clone(), base.key_file.clone(), app.clone());
+        let mut keeper = Keeper::new(ground, sales.clone(), base.key_file.clone(), app.clone());
+        // Before anybody is served: a sale that exists is never unknown, at most not ready yet.
+        keeper.begin();
         tokio::spawn(sales.clone().poll(keeper.acted(), owners_stopped));
         let keeping = tokio::spawn(keeper.run());
 
@@ -242,13 +260,13 @@ impl Serving {
         let mut http = Vec::new();
         for number in 0..base.config.ingress_threads() {
             let worker = Worker::start(&format!("http-{number}"))?;
-            let listener = base.public.try_clone().map_err(|error| Failure::new("listener", error, ""))?;
+            let listener = listeners.public.try_clone().map_err(|error| Failure::new("listener", error, ""))?;
             let task = worker.handle().spawn(ingress::serve_public(listener, app.clone(), http_stopped.clone()));
             http.push((worker, task));
         }
-        let listener = base.admin.try_clone().map_err(|error| Failure::new("listener", error, ""))?;
-        let admin = tokio::spawn(ingress::serve_admin(listener, app.clone(), http_stopped));
-        Ok(Self { app, sales, stop_http, http, admin, stop_owners, keeping, owners, ledger })
+        let (stop_admin, admin_stopped) = watch::channel(false);
+        let admin = tokio::spawn(ingress::serve_admin(listeners.admin, app.clone(), admin_stopped));
+        Ok(Self { app, sales, stop_http, http, stop_admin, admin, stop_owners, keeping, owners, ledger })
     }
 
     /// Puts the sales of the start on sale, waits until everything is in service, and tells.
@@ -263,7 +281,7 @@ impl Serving {
         if tokio::time::timeout(SERVICE_IN, self.in_service(config.mode)).await.is_err() {
             tracing::warn!("not all sales are in service yet; see /readyz?verbose of the operators' listener");
         }
-        let (public, admin) = (address_of(&base.public)?, address_of(&base.admin)?);
+        let (public, admin) = (base.public, base.admin);
         let redis = target.to_string();
         let running = Running { process: std::process::id(), public, admin, redis: redis.clone() };
         let layout = base.data.layout();
@@ -338,16 +356,13 @@ impl Serving {
         Failure::new("listener", why, "start holdfast again")
     }
 
-    /// First nobody new, then nothing under way, then the owners. Everything here has a bound; a second signal skips the waiting.
+    /// First nobody new, then nothing under way, then the owners, last the operators, who see until then that it is not ready.
+    /// Everything here has a bound; a second signal skips the waiting.
     async fn end(self, config: &Config, signals: &mut Signals) {
         tracing::info!("ending: finishing what is under way");
         self.app.drain();
         let _ = self.stop_http.send(true);
-        let (mut workers, mut tasks) = (Vec::new(), vec![self.admin]);
-        for (worker, task) in self.http {
-            workers.push(worker);
-            tasks.push(task);
-        }
+        let (workers, tasks): (Vec<_>, Vec<_>) = self.http.into_iter().unzip();
         let drained = async {
             for task in tasks.into_iter().filter(|task| !task.is_finished()) {
                 let _ = task.await;
@@ -363,6 +378,10 @@ impl Serving {
         tokio::select! {
             _ = tokio::time::timeout(OWNERS_END_IN, self.keeping) => {}
             () = told_to_end(signals) => {}
+        }
+        let _ = self.stop_admin.send(true);
+        if !self.admin.is_finished() {
+            let _ = tokio::time::timeout(DRAIN_SLACK, self.admin).await;
         }
         for worker in workers {
             worker.end(DRAIN_SLACK);

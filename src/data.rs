@@ -12,6 +12,7 @@ use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::files;
@@ -20,6 +21,10 @@ use crate::files;
 const FORMAT: &str = "1";
 /// Bytes of `lock` and `format` that are looked at: a process id, a version.
 const SMALL: u64 = 64;
+
+/// How often the lock is tried, and the time between: what somebody who only looks may take, many times over.
+const LOCK_TRIES: u32 = 10;
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Paths inside a data directory. Nothing is opened or locked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +102,7 @@ fn lock(path: &Path, what: &str) -> Result<File, Failure> {
         .truncate(false)
         .open(path)
         .map_err(|error| not_usable(what, &error))?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
@@ -120,6 +125,17 @@ fn lock(path: &Path, what: &str) -> Result<File, Failure> {
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(|error| not_usable(what, &error))?;
     Ok(file)
+}
+
+/// A command that looks whether a program runs ([`in_use`]) has the lock for a moment: that is nobody to be refused for.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_AGAIN),
+            done => return done,
+        }
+    }
+    file.try_lock()
 }
 
 fn check_format(layout: &Layout, what: &str) -> Result<(), Failure> {

@@ -74,6 +74,11 @@ impl Keeper {
         self.acted.subscribe()
     }
 
+    /// Starts the owners of all sales there are, so that every one is known before the first request comes.
+    pub(crate) fn begin(&mut self) {
+        self.follow(&self.sales.list());
+    }
+
     /// Follows the registry until told to stop; returns when all owners have ended.
     pub(crate) async fn run(mut self) {
         self.follow_registry().await;

@@ -77,7 +77,7 @@ type Tls = (PathBuf, PathBuf);
 fn edge(reader: &mut Reader<'_>) -> Option<(ingress::Settings, Option<Tls>)> {
     let trusted_proxies = networks(reader, "trusted_proxies");
     let proxy_protocol = reader.flag("proxy_protocol");
-    let allowed_origins = reader.list::<String>("allowed_origins", MAX_NAMES);
+    let allowed_origins = origins(reader, "allowed_origins");
     let visitors_per_minute = reader.number_u32("visitors_per_minute", 0..=u32::MAX);
     let (certificate, key) = (optional(reader, "tls_certificate"), optional(reader, "tls_key"));
     let tls = match (certificate?, key?) {
@@ -111,6 +111,22 @@ fn networks(reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<Network>> 
         }
     }
     (networks.len() == texts.len()).then_some(networks)
+}
+
+/// Origins as browsers write them: scheme, host and port, nothing behind it.
+fn origins(reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
+    let texts = reader.list::<String>(key, MAX_NAMES)?;
+    let mut wrong = false;
+    for (n, text) in texts.iter().enumerate() {
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
+        if host.is_empty() || !host.bytes().all(plain) {
+            let problem = "must be an origin in lower case, such as \"https://shop.example\"".to_owned();
+            reader.wrong(&format!("{key}[{n}]"), format!("{text:?}"), problem);
+            wrong = true;
+        }
+    }
+    (!wrong).then_some(texts)
 }
 
 /// Waits and sizes, in settings whose trust does not count.
