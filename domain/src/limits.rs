@@ -41,7 +41,7 @@ pub const MAX_CALLS_IN_FLIGHT: usize = 4;
 pub const MAX_OWNER_QUEUE: usize = 16_384;
 /// Undecided intents per lane, beyond which a confirm is answered 503 and changes nothing.
 pub const MAX_CONFIRMING: usize = 10_000;
-/// Holds a pass, or a visitor where there are no passes, may make: bounds the records one visitor can leave behind.
+/// Holds a pass may make: bounds the records one visitor can leave behind.
 pub const MAX_HOLDS_PER_PASS: u32 = 20;
 /// Holds of one visitor in a sale without a waiting room that were not booked and are remembered: bounds the records one visitor can
 /// leave behind within an hour of a deadline. Partners and box offices hold and release all day.
