@@ -102,7 +102,7 @@ mod tests {
         let ledger = Ledger::sqlite(&files.path().join("ledger.db")).unwrap();
         let sale: SaleId = "demo".parse().unwrap();
         let writer = ledger.claim(&LogId::sale(&sale), "test").await.unwrap();
-        ledger.append(&writer, &["{}".into()]).await.unwrap();
+        assert!(matches!(ledger.append(&writer, &["{}".into()]).await.unwrap(), ledger::Append::Appended(_)));
         assert_eq!(page(&ledger, &sale, "").await.unwrap().lines().count(), 2);
         for end in ["1", "900", "18446744073709551615"] {
             let found = page(&ledger, &sale, end).await.unwrap();
