@@ -20,7 +20,7 @@ pub(crate) async fn page(ledger: &Ledger, sale: &SaleId, from: &str) -> Result<S
     let mut page = String::new();
     for log in logs(ledger, sale).await? {
         let seq = at.of(&log, sale);
-        let entries = ledger.read(&log, *seq, PAGE).await.map_err(unread)?;
+        let entries = ledger.read(&log, *seq, PAGE).await.map_err(|error| unread(&error))?;
         for entry in entries {
             *seq = entry.seq;
             page.push_str(&format!("{{\"log\":\"{log}\",\"seq\":{},\"event\":{}}}\n", entry.seq, entry.event));
@@ -32,11 +32,11 @@ pub(crate) async fn page(ledger: &Ledger, sale: &SaleId, from: &str) -> Result<S
 
 /// The sale's logs: its own, its line's, its lanes'.
 async fn logs(ledger: &Ledger, sale: &SaleId) -> Result<Vec<LogId>, NoEvents> {
-    let lanes = ledger.list(&format!("lane/{sale}/")).await.map_err(unread)?;
+    let lanes = ledger.list(&format!("lane/{sale}/")).await.map_err(|error| unread(&error))?;
     Ok([LogId::sale(sale), LogId::line(sale)].into_iter().chain(lanes).collect())
 }
 
-fn unread(error: ledger::Error) -> NoEvents {
+fn unread(error: &ledger::Error) -> NoEvents {
     NoEvents::Unavailable(error.to_string())
 }
 

@@ -220,7 +220,11 @@ async fn tickets_that_are_missing_altered_foreign_or_expired_do_not_enter() {
         assert_eq!(status.refused(), (403, "forbidden".into()), "{what}");
         assert_eq!(somebody.claim(&world, "room").await.refused(), (403, "forbidden".into()), "{what}");
         if what == "expired" {
-            assert_eq!(somebody.join(&world, "room").await.status, 200, "joining gives a new ticket for an expired one");
+            assert_eq!(
+                somebody.join(&world, "room").await.status,
+                200,
+                "joining gives a new ticket for an expired one"
+            );
         } else if !somebody.ticket.is_empty() {
             assert_eq!(somebody.join(&world, "room").await.refused(), (403, "forbidden".into()), "{what}");
         }
@@ -256,11 +260,19 @@ async fn passes_that_are_missing_altered_or_foreign_do_not_hold() {
     }
     let expired = signed(&visitor, &ours, |ring, hash| ring.sign_pass(&room, hash, 1, Millis(1)));
     let late = Visitor { pass: expired, ..visitor.clone() };
-    assert_eq!(late.get(&world, "/v1/sales/room/ticket").await.json()["state"], "released", "expired, and nothing booked");
+    assert_eq!(
+        late.get(&world, "/v1/sales/room/ticket").await.json()["state"],
+        "released",
+        "expired, and nothing booked"
+    );
     for (number, state) in [(1, "done"), (2, "inside")] {
         let booked = signed(&visitor, &ours, |ring, hash| ring.sign_booked(&room, hash, number, FAR));
         let marked = Visitor { booked, ..visitor.clone() };
-        assert_eq!(marked.get(&world, "/v1/sales/room/ticket").await.json()["state"], state, "the mark of its own ticket");
+        assert_eq!(
+            marked.get(&world, "/v1/sales/room/ticket").await.json()["state"],
+            state,
+            "the mark of its own ticket"
+        );
     }
     assert_eq!(late.hold(&world, "room", "k", &[("floor", 1)]).await.refused(), (410, "pass-expired".into()));
     assert_eq!(visitor.hold(&world, "room", "k", &[("floor", 1)]).await.status, 201, "nothing was changed");

@@ -34,7 +34,12 @@ async fn a_visitor_joins_enters_holds_books_looks_and_cancels() {
     })
     .await;
     let entered = visitor.claim(&world, "room").await;
-    assert_eq!((entered.status, entered.header("location")), (201, Some("/v1/sales/room/ticket")), "{}", entered.text());
+    assert_eq!(
+        (entered.status, entered.header("location")),
+        (201, Some("/v1/sales/room/ticket")),
+        "{}",
+        entered.text()
+    );
     assert!(entered.json()["expires_in_ms"].as_u64().unwrap() > 50_000);
     let pass = visitor.pass.clone();
     assert_eq!(visitor.claim(&world, "room").await.status, 200);

@@ -175,7 +175,7 @@ pub(crate) fn buy_the_rest(run: &Run, patience: Duration) {
             Some(Ok(hold)) => drop(buyer.confirm(&hold)),
             Some(Err(problem)) if problem == "sold-out" && piece == 1 => return,
             Some(Err(_)) if piece > 1 => piece /= 10,
-            Some(Err(_)) => drop(std::thread::park_timeout(Duration::from_millis(100))),
+            Some(Err(_)) => std::thread::park_timeout(Duration::from_millis(100)),
             None => return,
         }
     }
