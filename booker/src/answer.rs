@@ -6,15 +6,7 @@
 use std::sync::Arc;
 
 use domain::{Fingerprint, HoldId, HoldState, Lines, LogId, Millis, RefuseReason, VisitorHash};
-
-/// A pass that a hold is made with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PassRef {
-    /// Number of the ticket it was given for.
-    pub number: u64,
-    /// When it ends; checked against the lane's clock (Redis' TIME).
-    pub expires: Millis,
-}
+pub use lua::lane::PassRef;
 
 /// Claims units: all lines or none.
 #[derive(Clone, PartialEq, Eq, Debug)]

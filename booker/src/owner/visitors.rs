@@ -203,7 +203,7 @@ impl LaneOwner {
                 visitor: wait.request.visitor,
                 fp: wait.request.fingerprint(),
                 lines: wait.request.lines.clone(),
-                pass: wait.request.pass.map(|pass| lua::lane::PassRef { number: pass.number, expires: pass.expires }),
+                pass: wait.request.pass,
             });
             let holds =
                 HoldGroup { ttl_ms: doc.hold.ttl_ms, limit: doc.units_per_visitor, most, requests: requests.collect() };
