@@ -56,6 +56,8 @@ pub(crate) struct Evidence {
     sale: SaleTruth,
     line: LineTruth,
     lanes: Vec<Lane>,
+    /// Events that gave units to another lane which never took them in, although a program ran for [`DECIDED_IN`].
+    stranded: Vec<String>,
 }
 
 /// Audits a sale. `redis` is absent where none can be reached; `running` says whether a program works on the stores.
@@ -85,9 +87,27 @@ pub(crate) async fn run(
         };
         lanes.push(Lane { truth, seen });
     }
+    let stranded = if running { stranded(ledger, &mut lanes).await? } else { Vec::new() };
     // After the lanes: a pass is granted before it books.
     let line = LineTruth::read(ledger, sale).await?;
-    Ok(check::judge(sale, &Evidence { sale: acts, line, lanes }, running))
+    Ok(check::judge(sale, &Evidence { sale: acts, line, lanes, stranded }, running))
+}
+
+/// Waits until units that are between two lanes have arrived; those that have not by then.
+async fn stranded(ledger: &Ledger, lanes: &mut [Lane]) -> Result<Vec<String>, Failure> {
+    let first = check::on_their_way(lanes);
+    let deadline = Instant::now() + DECIDED_IN;
+    loop {
+        let now = check::on_their_way(lanes);
+        let still: Vec<String> = first.iter().filter(|place| now.contains(place)).cloned().collect();
+        if still.is_empty() || Instant::now() >= deadline {
+            return Ok(still);
+        }
+        sleep(LOOK_EVERY).await;
+        for lane in &mut *lanes {
+            lane.truth.read(ledger).await?;
+        }
+    }
 }
 
 /// Stock and undecided intents of one moment.

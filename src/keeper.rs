@@ -7,7 +7,7 @@ use std::time::Duration;
 use admission::line::{LineConfig, line};
 use admission::view::Poller;
 use admission::{Clock, Line, LineView, Sales};
-use booker::{Lane, LaneConfig};
+use booker::{Lane, LaneConfig, Siblings};
 use domain::{SaleDoc, SaleFold, SaleId};
 use ingress::{App, SaleHandle};
 use ledger::Ledger;
@@ -171,22 +171,24 @@ impl Keeper {
         let (doc, seen) = watch::channel(Arc::clone(&fold.doc));
         let line = fold.doc.room().map(|_| self.line(id, &view));
         let ended = line.as_ref().map_or_else(|| mpsc::unbounded_channel().0, Line::ended_sender);
-        let lanes = (0..fold.doc.lanes).map(|lane| self.lane(id, lane, seen.clone(), ended.clone())).collect();
+        let (siblings, owner) = (Siblings::default(), self.ground.owner.clone());
+        let config = |lane| LaneConfig {
+            sale: id.clone(),
+            lane,
+            doc: seen.clone(),
+            owner: owner.clone(),
+            siblings: siblings.clone(),
+        };
+        let lanes: Vec<Lane> = (0..fold.doc.lanes).map(|lane| self.lane(config(lane), ended.clone())).collect();
+        siblings.set(lanes.clone());
         self.show(id, &view);
         self.listen(id);
         let handle = Arc::new(SaleHandle::new(Arc::clone(fold), lanes, line, view, visitor_key));
         Some(Kept { handle, doc })
     }
 
-    fn lane(
-        &mut self,
-        sale: &SaleId,
-        lane: u16,
-        doc: watch::Receiver<Arc<SaleDoc>>,
-        ended: mpsc::UnboundedSender<Vec<u64>>,
-    ) -> Lane {
+    fn lane(&mut self, config: LaneConfig, ended: mpsc::UnboundedSender<Vec<u64>>) -> Lane {
         let ground = &self.ground;
-        let config = LaneConfig { sale: sale.clone(), lane, doc, owner: ground.owner.clone() };
         let (lane, owner) = booker::lane(config, ground.redis.clone(), ground.ledger.clone(), ended);
         let mut stop = ground.stop.clone();
         self.owners.spawn_on(

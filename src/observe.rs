@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use domain::limits::MAX_LANE_LABELS;
 use domain::metric::{Kind, Metric};
 use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -67,10 +68,11 @@ fn describe(metric: &Metric) {
 
 /// The text of `docs/metrics.md`.
 pub(crate) fn page() -> String {
-    let mut page = String::from(
+    let mut page = format!(
         "# Metrics\n\n\
          Served as Prometheus text at `/metrics` of the operators' listener. Written by `holdfast metrics-page` from the\n\
-         descriptions in each crate's `metrics.rs`; a test compares. Histograms have `_bucket`, `_sum` and `_count`.\n",
+         descriptions in each crate's `metrics.rs`; a test compares. Histograms have `_bucket`, `_sum` and `_count`.\n\
+         `lane` is a number below {MAX_LANE_LABELS}; lanes beyond are counted together as `more`, and have no gauges.\n",
     );
     for (area, metrics) in ALL.iter().filter(|(_, metrics)| !metrics.is_empty()) {
         let _ = write!(page, "\n## {area}\n\n| name | kind | unit | labels | meaning |\n|---|---|---|---|---|\n");

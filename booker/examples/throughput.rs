@@ -74,7 +74,13 @@ fn main() {
     let sale = doc.id.clone();
     let (ended, _keep) = mpsc::unbounded_channel();
     let (sender, seen) = watch::channel(Arc::new(doc.clone()));
-    let config = LaneConfig { sale: sale.clone(), lane: 0, doc: seen, owner: "bench".into() };
+    let config = LaneConfig {
+        sale: sale.clone(),
+        lane: 0,
+        doc: seen,
+        owner: "bench".into(),
+        siblings: booker::Siblings::default(),
+    };
     let (lane, owner) = booker::lane(config, server.redis(), ledger.clone(), ended);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let booker = std::thread::spawn(move || runtime().block_on(owner.run(async move { drop(stopped.await) })));

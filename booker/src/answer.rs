@@ -153,6 +153,31 @@ pub enum LookAnswer {
     Foreign,
 }
 
+/// A lane asks another one for units.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GiveRequest {
+    /// Id of the claim, an id of the lane that is asked; the same one again is answered from what became of it.
+    pub id: HoldId,
+    /// The lane that asks.
+    pub to: u16,
+    /// What it asks for at most.
+    pub wanted: Lines,
+    /// A visitor waits for it: nothing is kept back.
+    pub urgent: bool,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GiveAnswer {
+    /// The ledger has it: this event of the giving lane's log says what was given.
+    Given {
+        /// Its seq.
+        seq: u64,
+    },
+    /// Nothing can be given, now and under this id ever.
+    Nothing,
+}
+
 /// Nothing was decided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LaneError {

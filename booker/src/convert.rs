@@ -1,7 +1,9 @@
 //! From the ledger's words to those of the scripts, and back.
 
 use domain::{Fingerprint, HoldId, HoldState, LaneEvent, Millis, VisitorHash};
-use lua::lane::{LoadBegin, LoadChunk, LoadEnd, NO_FINGERPRINT, Record, Settle, SettleEvent, Settling, VisitorLoad};
+use lua::lane::{
+    LoadBegin, LoadChunk, LoadEnd, Moved, NO_FINGERPRINT, Record, Settle, SettleEvent, Settling, VisitorLoad,
+};
 
 use crate::committer::{LoadStep, SettlePlan};
 use crate::decide::Intent;
@@ -26,12 +28,12 @@ pub fn record(decided: &Decided) -> Record {
 /// The intent of a record, while it is confirming.
 #[must_use]
 pub fn intent(id: HoldId, record: &Record) -> Option<Intent> {
-    (record.state == HoldState::Confirming).then(|| Intent::Confirm {
-        id,
-        visitor: record.visitor,
-        lines: record.lines.clone(),
-        fp: known(record.fp),
-        pass: record.pass,
+    let lines = || record.lines.clone();
+    (record.state == HoldState::Confirming).then(|| match record.visitor.as_lane() {
+        Some(to) => Intent::Give { id, to, lines: lines() },
+        None => {
+            Intent::Confirm { id, visitor: record.visitor, lines: lines(), fp: known(record.fp), pass: record.pass }
+        }
     })
 }
 
@@ -74,6 +76,10 @@ fn settling(event: &LaneEvent, fold: &LaneFold) -> Option<Settling> {
             }
         }
         LaneEvent::Stock { lines, .. } => Settling::Stock { lines: lines.clone() },
+        LaneEvent::TransferOut { id, to, lines, at } => {
+            Settling::TransferOut { id: *id, to: *to, lines: lines.clone(), at: *at }
+        }
+        LaneEvent::TransferIn { lines, .. } => Settling::TransferIn { lines: lines.clone() },
     })
 }
 
@@ -95,7 +101,11 @@ pub fn load(step: &LoadStep, epoch: u64, fold: &LaneFold) -> Option<LoadCall> {
         LoadStep::Nothing => None,
         LoadStep::Begin { head } => {
             let free = fold.items().iter().map(|(item, sum)| (item.clone(), i64::try_from(sum.left()).unwrap_or(0)));
-            Some(LoadCall::Begin(LoadBegin { epoch, head: *head, free: free.collect() }))
+            let moved = fold
+                .moved()
+                .iter()
+                .map(|(item, sum)| (item.clone(), Moved { given: sum.given, received: sum.received }));
+            Some(LoadCall::Begin(LoadBegin { epoch, head: *head, free: free.collect(), moved: moved.collect() }))
         }
         LoadStep::Chunk { head, n, ids, visitors } => {
             let records = ids.iter().filter_map(|id| fold.decided(id).map(|decided| (*id, record(decided)))).collect();

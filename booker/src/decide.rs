@@ -34,6 +34,22 @@ pub enum Intent {
         /// The lane's share per item.
         lines: BTreeMap<ItemId, u64>,
     },
+    /// Free units that a script has claimed for another lane are to leave.
+    Give {
+        /// The claim's id.
+        id: HoldId,
+        /// The lane that asked.
+        to: u16,
+        /// What its record holds.
+        lines: Lines,
+    },
+    /// Units that another lane's log has given to this one are to come in.
+    Receive {
+        /// `lane/{sale}/{n}:seq` of the event that gave them.
+        from: String,
+        /// What it gave.
+        lines: Lines,
+    },
 }
 
 /// What an intent comes to.
@@ -103,13 +119,25 @@ impl Group {
                     *self.taken.entry(item.clone()).or_default() -= signed(*units);
                 }
             }
+            LaneEvent::TransferOut { id, lines, .. } => {
+                self.states.insert(*id, HoldState::Sold);
+                for (item, units) in lines.iter() {
+                    *self.taken.entry(item.clone()).or_default() += i64::from(units);
+                }
+            }
+            LaneEvent::TransferIn { from, lines, .. } => {
+                self.from.insert(from.clone());
+                for (item, units) in lines.iter() {
+                    *self.taken.entry(item.clone()).or_default() -= i64::from(units);
+                }
+            }
         }
         self.events.push(event);
     }
 
     /// The booking of `id` in the fold or, made by this very group, among its events.
     fn booking(&self, fold: &LaneFold, id: HoldId) -> Option<(VisitorHash, Lines)> {
-        if let Some(decided) = fold.decided(&id) {
+        if let Some(decided) = fold.decided(&id).filter(|decided| decided.booked.is_some()) {
             return Some((decided.visitor, (*decided.lines).clone()));
         }
         self.events.iter().find_map(|event| match event {
@@ -166,7 +194,10 @@ pub fn decide(fold: &LaneFold, group: &Group, intent: &Intent, limit: Option<u32
             Decision::Event(LaneEvent::Booked { id, visitor, lines: lines.clone(), fp, pass: *pass, at })
         }
         Intent::Cancel { id } => match group.state(fold, id) {
-            Some(HoldState::Sold) => Decision::Event(LaneEvent::Cancelled { id: *id, at }),
+            // Units given to another lane are no booking, and do not come back this way.
+            Some(HoldState::Sold) if group.booking(fold, *id).is_some() => {
+                Decision::Event(LaneEvent::Cancelled { id: *id, at })
+            }
             // A record that is confirming although its id was decided takes the decided state, whoever asked.
             Some(_) => Decision::Resolution(*id),
             None => Decision::Nothing,
@@ -177,7 +208,30 @@ pub fn decide(fold: &LaneFold, group: &Group, intent: &Intent, limit: Option<u32
             }
             Decision::Event(LaneEvent::Stock { from: from.clone(), lines: lines.clone(), at })
         }
+        Intent::Give { id, to, lines } => give(fold, group, (*id, *to), lines, at),
+        Intent::Receive { from, lines } => {
+            if fold.has_stock_from(from) || group.from.contains(from) {
+                return Decision::Nothing;
+            }
+            Decision::Event(LaneEvent::TransferIn { from: from.clone(), lines: lines.clone(), at })
+        }
     }
+}
+
+/// A claim for another lane: its first event decides it for ever, as with a visitor's.
+fn give(fold: &LaneFold, group: &Group, (id, to): (HoldId, u16), lines: &Lines, at: Millis) -> Decision {
+    if group.state(fold, &id).is_some() {
+        return Decision::Resolution(id);
+    }
+    let visitor = VisitorHash::for_lane(to);
+    let refused = |why| Decision::Event(LaneEvent::Refused { id, visitor, why, at });
+    if lines.units() == 0 {
+        return refused(RefuseReason::Gone);
+    }
+    if lines.iter().any(|(item, units)| group.left(fold, item) < i64::from(units)) {
+        return refused(RefuseReason::SoldOut);
+    }
+    Decision::Event(LaneEvent::TransferOut { id, to, lines: lines.clone(), at })
 }
 
 /// Units as a signed number. All units of a sale are far below 2^53 (`domain::limits`).

@@ -25,7 +25,16 @@ impl ItemSum {
     }
 }
 
-/// What the log decided about an id.
+/// Units of one item that the lane ever gave to and received from other lanes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct MovedSum {
+    /// Units given.
+    pub given: u64,
+    /// Units received.
+    pub received: u64,
+}
+
+/// What the log decided about an id: a visitor's, or that of a claim for another lane.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decided {
     /// `Sold`, `Refused` or `Cancelled`.
@@ -34,15 +43,15 @@ pub struct Decided {
     pub seq: u64,
     /// Time of that event.
     pub at: Millis,
-    /// Whose it is.
+    /// Whose it is; what stands for the other lane where units were given to one.
     pub visitor: VisitorHash,
-    /// Units booked; empty when refused. Equal lines share one allocation.
+    /// Units booked or given; empty when refused. Equal lines share one allocation.
     pub lines: Arc<Lines>,
-    /// What the booking was asked for; absent when refused.
+    /// What the booking was asked for; absent without one.
     pub fp: Option<Fingerprint>,
     /// Number of the pass it was booked with.
     pub pass: Option<u64>,
-    /// Seq and time of `Booked`; absent when refused.
+    /// Seq and time of `Booked`; absent without one.
     pub booked: Option<(u64, Millis)>,
     /// Why it was refused.
     pub why: Option<RefuseReason>,
@@ -86,7 +95,7 @@ pub enum BadLog {
         /// The item.
         item: ItemId,
     },
-    /// The same stock was added twice.
+    /// The same stock, or the same units of another lane, were added twice.
     #[error("event {seq} adds the stock of {from} again")]
     StockTwice {
         /// Seq of the event.
@@ -105,6 +114,9 @@ pub struct LaneFold {
     visitors: HashMap<VisitorHash, VisitorSum>,
     decided: HashMap<HoldId, Decided>,
     from: HashSet<String>,
+    moved: BTreeMap<ItemId, MovedSum>,
+    /// Lane and seq of everything given, in order of the log.
+    given: Vec<(u16, u64)>,
     /// Passes that booked, in order of the log: what a take-over reports.
     passes: Vec<u64>,
     /// The same, for the question whether one did.
@@ -143,6 +155,21 @@ impl LaneFold {
                 }
                 for (item, units) in lines {
                     self.items.entry(item.clone()).or_default().allocated += units;
+                }
+                *at
+            }
+            LaneEvent::TransferOut { id, to, lines, at } => {
+                self.fits(seq, *id, lines)?;
+                self.give(seq, (*id, *to), lines, *at);
+                *at
+            }
+            LaneEvent::TransferIn { from, lines, at } => {
+                if !self.from.insert(from.clone()) {
+                    return Err(BadLog::StockTwice { seq, from: from.clone() });
+                }
+                for (item, units) in lines.iter() {
+                    self.items.entry(item.clone()).or_default().allocated += u64::from(units);
+                    self.moved.entry(item.clone()).or_default().received += u64::from(units);
                 }
                 *at
             }
@@ -192,8 +219,31 @@ impl LaneFold {
         self.decided.insert(id, decided);
     }
 
+    fn give(&mut self, seq: u64, (id, to): (HoldId, u16), lines: &Lines, at: Millis) {
+        for (item, units) in lines.iter() {
+            if let Some(sum) = self.items.get_mut(item) {
+                sum.allocated = sum.allocated.saturating_sub(u64::from(units));
+            }
+            self.moved.entry(item.clone()).or_default().given += u64::from(units);
+        }
+        self.given.push((to, seq));
+        let decided = Decided {
+            state: HoldState::Sold,
+            seq,
+            at,
+            visitor: VisitorHash::for_lane(to),
+            lines: self.share(lines),
+            fp: None,
+            pass: None,
+            booked: None,
+            why: None,
+        };
+        self.decided.insert(id, decided);
+    }
+
     fn cancel(&mut self, seq: u64, id: HoldId, at: Millis) -> Result<(), BadLog> {
-        let Some(decided) = self.decided.get_mut(&id).filter(|d| d.state == HoldState::Sold) else {
+        let Some(decided) = self.decided.get_mut(&id).filter(|d| d.state == HoldState::Sold && d.booked.is_some())
+        else {
             return Err(BadLog::SecondOutcome { seq, id });
         };
         (decided.state, decided.seq, decided.at) = (HoldState::Cancelled, seq, at);
@@ -263,7 +313,20 @@ impl LaneFold {
         self.visitors.iter()
     }
 
-    /// Whether stock from there is in the log.
+    /// What went to and came from other lanes, of items where anything did.
+    #[must_use]
+    pub const fn moved(&self) -> &BTreeMap<ItemId, MovedSum> {
+        &self.moved
+    }
+
+    /// Seqs behind `after` of the events that gave units to lane `to`, rising.
+    pub fn given_to(&self, to: u16, after: u64) -> impl Iterator<Item = u64> {
+        let begin = self.given.partition_point(|(_, seq)| *seq <= after);
+        let given = self.given.get(begin..).unwrap_or_default();
+        given.iter().filter(move |(lane, _)| *lane == to).map(|(_, seq)| *seq)
+    }
+
+    /// Whether stock, or another lane's units, from there is in the log.
     #[must_use]
     pub fn has_stock_from(&self, from: &str) -> bool {
         self.from.contains(from)

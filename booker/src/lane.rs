@@ -1,13 +1,14 @@
 //! The handle of a lane: what everybody but its owner holds.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use domain::{HoldId, LogId, SaleDoc, SaleId, VisitorHash, id::sale_tag};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::{
-    Booking, CancelAnswer, ConfirmAnswer, HoldAnswer, HoldRequest, LaneError, LaneStatus, LookAnswer, ReleaseAnswer,
+    Booking, CancelAnswer, ConfirmAnswer, GiveAnswer, GiveRequest, HoldAnswer, HoldRequest, LaneError, LaneStatus,
+    LookAnswer, ReleaseAnswer,
 };
 
 /// Which lane, and how it is run.
@@ -21,6 +22,23 @@ pub struct LaneConfig {
     pub doc: watch::Receiver<Arc<SaleDoc>>,
     /// Who claims the log: the process and its address.
     pub owner: String,
+    /// The sale's lanes, to ask them for units. Not used by a sale of one lane.
+    pub siblings: Siblings,
+}
+
+/// The handles of all lanes of a sale, in order of their numbers, for each other. Empty until they are [`Siblings::set`].
+#[derive(Clone, Default)]
+pub struct Siblings(Arc<RwLock<Vec<Lane>>>);
+
+impl Siblings {
+    /// Makes the lanes known to their owners.
+    pub fn set(&self, lanes: Vec<Lane>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = lanes;
+    }
+
+    pub(crate) fn get(&self, lane: u16) -> Option<Lane> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(usize::from(lane)).cloned()
+    }
 }
 
 /// Where an answer goes. Dropped by a caller who stopped waiting.
@@ -44,6 +62,10 @@ pub(crate) enum Command {
     Booking(HoldId, VisitorHash, Reply<Result<Option<Booking>, LaneError>>),
     /// See [`Lane::leave`].
     Leave(VisitorHash, u64, Reply<Result<(), LaneError>>),
+    /// See [`Lane::give`].
+    Give(GiveRequest, Reply<Result<GiveAnswer, LaneError>>),
+    /// See [`Lane::given`].
+    Given(u16, u64, Reply<Result<Vec<u64>, LaneError>>),
 }
 
 /// A confirm as it was asked.
@@ -203,6 +225,26 @@ impl Lane {
     /// [`LaneError`]; all of them may be repeated.
     pub async fn leave(&self, visitor: VisitorHash, pass: u64) -> Result<(), LaneError> {
         self.ask(|reply| Command::Leave(visitor, pass, reply)).await
+    }
+
+    /// Asks for units for another lane: answered when the ledger has given them, or when there are none. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`LaneError`]; after [`LaneError::Unknown`] units may be on their way, see [`Lane::given`].
+    pub async fn give(&self, request: GiveRequest) -> Result<GiveAnswer, LaneError> {
+        if !self.is_home_of(&request.id) {
+            return Ok(GiveAnswer::Nothing);
+        }
+        self.ask(|reply| Command::Give(request, reply)).await
+    }
+
+    /// Seqs behind `after` of the events of this lane's log that gave units to lane `to`, rising, at most
+    /// `domain::limits::MAX_FETCH` of them.
+    ///
+    /// # Errors
+    /// As [`Lane::bookings`].
+    pub async fn given(&self, to: u16, after: u64) -> Result<Vec<u64>, LaneError> {
+        self.ask(|reply| Command::Given(to, after, reply)).await
     }
 
     /// How the lane is doing.

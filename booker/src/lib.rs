@@ -13,13 +13,14 @@ mod lane;
 pub mod metrics;
 mod owner;
 pub mod stock;
+pub mod transfer;
 mod view;
 
 pub use answer::{
-    Booking, CancelAnswer, ConfirmAnswer, HoldAnswer, HoldRequest, HoldView, LaneError, LaneStatus, LookAnswer,
-    PassRef, ReleaseAnswer,
+    Booking, CancelAnswer, ConfirmAnswer, GiveAnswer, GiveRequest, HoldAnswer, HoldRequest, HoldView, LaneError,
+    LaneStatus, LookAnswer, PassRef, ReleaseAnswer,
 };
-pub use lane::{Lane, LaneConfig};
+pub use lane::{Lane, LaneConfig, Siblings};
 pub use owner::{LaneOwner, lane};
 
 /// What the owner answers from the committed fold, for tests that play the owner by hand.

@@ -1,9 +1,10 @@
 //! What a lane's owner measures.
 
+use domain::limits::MAX_LANE_LABELS;
 use domain::metric::{Kind, Metric};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::answer::{CancelAnswer, ConfirmAnswer, HoldAnswer, LaneError};
+use crate::answer::{CancelAnswer, ConfirmAnswer, GiveAnswer, HoldAnswer, LaneError};
 
 macro_rules! metrics {
     ($($name:ident = $text:literal, $kind:ident, $unit:literal, [$(($label:literal, $values:expr)),*], $help:literal;)*) => {
@@ -61,7 +62,11 @@ const CONFIRMS: &[&str] = &[
     "stopped",
 ];
 /// Kinds of events.
-const EVENTS: &[&str] = &["booked", "refused", "cancelled", "stock"];
+const EVENTS: &[&str] = &["booked", "refused", "cancelled", "stock", "transfer_out", "transfer_in"];
+/// Where units went.
+const WAYS: &[&str] = &["in", "out"];
+/// What asking another lane came to.
+const ASKED: &[&str] = &["given", "nothing", "failed"];
 /// What the reconciler compares.
 const COMPARED: &[&str] = &["free", "live"];
 /// Lane states.
@@ -83,6 +88,9 @@ metrics! {
     REPLAYS = "holdfast_booker_replays_total", Counter, "reads", [], "Reads of the log because Redis was behind what is kept in memory.";
     DIFFERENCE = "holdfast_booker_reconciler_difference_units", Gauge, "units", [("figure", COMPARED)], "Units by which Redis differed from the ledger at the last comparison, before it was mended.";
     MENDED = "holdfast_booker_reconciler_mended_units_total", Counter, "units", [("figure", COMPARED)], "Units put right in Redis, always towards the ledger.";
+    TRANSFERRED = "holdfast_booker_transferred_units_total", Counter, "units", [("way", WAYS)], "Units that this lane got from, or gave to, other lanes of the sale.";
+    ASKS = "holdfast_booker_asks_total", Counter, "asks", [("outcome", ASKED)], "Times this lane asked another one for units.";
+    DRY_HOLDS = "holdfast_booker_dry_holds_total", Counter, "holds", [], "Holds that this lane had too few units for, and that waited for another lane's.";
     STATE = "holdfast_booker_lane_state", Gauge, "lanes", [("state", STATES)], "1 for the state the lane is in, 0 for the others; `stopped` means that the ledger lost data.";
 }
 
@@ -99,6 +107,40 @@ impl Labelled {
         if let Some((_, counter)) = self.0.iter().find(|(name, _)| *name == value) {
             counter.increment(1);
         }
+    }
+}
+
+/// The label of a lane. Lanes beyond the bound are counted together.
+fn label_of(lane: u16) -> String {
+    if lane < MAX_LANE_LABELS { lane.to_string() } else { "more".to_owned() }
+}
+
+/// The handles of one of several lanes.
+pub(crate) struct TransferMetrics {
+    pub(crate) units_in: Counter,
+    pub(crate) units_out: Counter,
+    pub(crate) dry_holds: Counter,
+    asks: Labelled,
+}
+
+impl TransferMetrics {
+    pub(crate) fn new(sale: &str, lane: u16) -> Self {
+        let lane = label_of(lane);
+        let way = |way: &'static str| counter!(TRANSFERRED.name, "sale" => sale.to_owned(), "lane" => lane.clone(), "way" => way);
+        Self {
+            units_in: way("in"),
+            units_out: way("out"),
+            dry_holds: counter!(DRY_HOLDS.name, "sale" => sale.to_owned(), "lane" => lane.clone()),
+            asks: Labelled::new(&ASKS, sale, &lane, "outcome", ASKED),
+        }
+    }
+
+    pub(crate) fn asked(&self, answer: &Result<GiveAnswer, LaneError>) {
+        self.asks.count(match answer {
+            Ok(GiveAnswer::Given { .. }) => "given",
+            Ok(GiveAnswer::Nothing) => "nothing",
+            Err(_) => "failed",
+        });
     }
 }
 
@@ -127,15 +169,21 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new(sale: &str, lane: u16) -> Self {
-        let lane = lane.to_string();
+        let (own, lane) = (lane < MAX_LANE_LABELS, label_of(lane));
         let labelled = |of: &Metric, label, values| Labelled::new(of, sale, &lane, label, values);
         let counter = |of: &Metric| counter!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone());
-        let gauge = |of: &Metric| gauge!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone());
+        // A gauge of several lanes would show whichever spoke last.
+        let gauge = |of: &Metric| match own {
+            true => gauge!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone()),
+            false => Gauge::noop(),
+        };
         let histogram = |of: &Metric| histogram!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone());
         let figure =
             |name: &'static str| [("sale", sale.to_owned()), ("lane", lane.clone()), ("figure", name.to_owned())];
-        let state = |name: &'static str| {
-            (name, gauge!(STATE.name, "sale" => sale.to_owned(), "lane" => lane.clone(), "state" => name))
+        let difference = |name| if own { gauge!(DIFFERENCE.name, &figure(name)) } else { Gauge::noop() };
+        let state = |name: &'static str| match own {
+            true => (name, gauge!(STATE.name, "sale" => sale.to_owned(), "lane" => lane.clone(), "state" => name)),
+            false => (name, Gauge::noop()),
         };
         Self {
             holds: labelled(&HOLDS_TOTAL, "outcome", HOLDS),
@@ -152,8 +200,8 @@ impl Metrics {
             loads: counter(&LOADS),
             damaged: counter(&DAMAGED),
             replays: counter(&REPLAYS),
-            difference_free: gauge!(DIFFERENCE.name, &figure("free")),
-            difference_live: gauge!(DIFFERENCE.name, &figure("live")),
+            difference_free: difference("free"),
+            difference_live: difference("live"),
             mended_free: counter!(MENDED.name, &figure("free")),
             mended_live: counter!(MENDED.name, &figure("live")),
             states: STATES.iter().map(|name| state(name)).collect(),

@@ -39,6 +39,14 @@ fn confirm(v: u8, key: u8, of: &[(&str, u32)]) -> Intent {
     Intent::Confirm { id: id(v, key), visitor: visitor(v), fp: Some(Fingerprint::of(&lines)), lines, pass: None }
 }
 
+fn give(id: HoldId, units: u32) -> Intent {
+    Intent::Give { id, to: 1, lines: if units == 0 { Lines::none() } else { lines(&[("a", units)]) } }
+}
+
+fn receive(n: u32, units: u32) -> Intent {
+    Intent::Receive { from: format!("lane/gig/1:{n}"), lines: lines(&[("a", units)]) }
+}
+
 /// Decides the intents as one group, commits it, and answers the decisions.
 fn commit(fold: &mut LaneFold, intents: &[Intent], limit: Option<u32>, now: u64) -> Vec<Decision> {
     let mut group = Group::default();
@@ -269,6 +277,27 @@ fn a_log_that_contradicts_itself_is_refused_and_changes_nothing() {
     assert_eq!((fold.head(), fold.item(&item("a")).sold, fold.all_decided().len()), (2, 1, 1));
 }
 
+#[test]
+fn units_leave_once_for_another_lane_and_come_in_once() {
+    let mut fold = fold_with(&[("a", 3)]);
+    let group =
+        [give(id(9, 1), 2), give(id(9, 1), 2), give(id(9, 2), 2), Intent::Cancel { id: id(9, 1) }, give(id(9, 3), 0)];
+    let got = commit(&mut fold, &group, None, 1);
+    assert!(matches!(&got[0], Decision::Event(LaneEvent::TransferOut { to: 1, lines, .. }) if lines.units() == 2));
+    assert_eq!((&got[1], &got[3]), (&Decision::Resolution(id(9, 1)), &Decision::Resolution(id(9, 1))));
+    for (n, reason) in [(2, RefuseReason::SoldOut), (4, RefuseReason::Gone)] {
+        assert!(matches!(&got[n], Decision::Event(LaneEvent::Refused { why, .. }) if *why == reason), "{n}");
+    }
+    assert_eq!((fold.item(&item("a")).allocated, fold.given_to(1, 0).count(), fold.given_to(2, 0).count()), (1, 1, 0));
+    let got = commit(&mut fold, &[receive(7, 2), receive(7, 2), Intent::Cancel { id: id(9, 1) }], None, 1);
+    assert!(matches!(got[0], Decision::Event(LaneEvent::TransferIn { .. })) && got[1] == Decision::Nothing);
+    assert_eq!(got[2], Decision::Resolution(id(9, 1)), "what went away does not come back as a cancelled booking");
+    assert_eq!(commit(&mut fold, &[receive(7, 2)], None, 1), [Decision::Nothing]);
+    assert_eq!(fold.item(&item("a")).left(), 3);
+    let moved = fold.moved()[&item("a")];
+    assert_eq!((moved.given, moved.received), (2, 2));
+}
+
 /// The smallest thing that could be right: a list of events, summed anew for every question.
 #[derive(Default)]
 struct Naive(Vec<LaneEvent>);
@@ -288,21 +317,25 @@ impl Naive {
         self.0
             .iter()
             .filter(|e| match e {
-                LaneEvent::Booked { id, .. } | LaneEvent::Refused { id, .. } | LaneEvent::Cancelled { id, .. } => {
-                    *id == of
-                }
-                LaneEvent::Stock { .. } => false,
+                LaneEvent::Booked { id, .. }
+                | LaneEvent::Refused { id, .. }
+                | LaneEvent::Cancelled { id, .. }
+                | LaneEvent::TransferOut { id, .. } => *id == of,
+                LaneEvent::Stock { .. } | LaneEvent::TransferIn { .. } => false,
             })
             .collect()
     }
     fn allocated(&self) -> u64 {
-        self.0
-            .iter()
-            .map(|e| match e {
-                LaneEvent::Stock { lines, .. } => lines.values().sum(),
-                _ => 0,
-            })
-            .sum()
+        let given = |e: &LaneEvent| match e {
+            LaneEvent::TransferOut { lines, .. } => lines.units(),
+            _ => 0,
+        };
+        let got = |e: &LaneEvent| match e {
+            LaneEvent::Stock { lines, .. } => lines.values().sum(),
+            LaneEvent::TransferIn { lines, .. } => lines.units(),
+            _ => 0,
+        };
+        self.0.iter().map(got).sum::<u64>() - self.0.iter().map(given).sum::<u64>()
     }
 }
 
@@ -313,6 +346,8 @@ fn any_intent() -> impl Strategy<Value = Intent> {
         }),
         2 => (1u8..4, 0u8..4).prop_map(|(v, key)| Intent::Cancel { id: id(v, key) }),
         1 => (1u32..4, 0u64..4).prop_map(|(n, units)| stock(n, &[("a", units)])),
+        1 => (1u8..4, 0u8..4, 0u32..4).prop_map(|(v, key, units)| give(id(v, key), units)),
+        1 => (1u32..4, 1u32..4).prop_map(|(n, units)| receive(n, units)),
     ]
 }
 
@@ -339,7 +374,7 @@ proptest! {
                     let state = fold.decided(&id(v, key)).map(|d| d.state);
                     let want = match outcomes.as_slice() {
                         [] => None,
-                        [LaneEvent::Booked { .. }] => Some(HoldState::Sold),
+                        [LaneEvent::Booked { .. } | LaneEvent::TransferOut { .. }] => Some(HoldState::Sold),
                         [LaneEvent::Refused { .. }] => Some(HoldState::Refused),
                         [LaneEvent::Booked { .. }, LaneEvent::Cancelled { .. }] => Some(HoldState::Cancelled),
                         other => panic!("R1 broken: {other:?}"),

@@ -113,6 +113,26 @@ pub enum LaneEvent {
         /// Committer's clock when it decided.
         at: Millis,
     },
+    /// Units have left the lane for another one. They are nobody's until that lane's log has its `TransferIn`.
+    TransferOut {
+        /// Id of the claim that took them from the free units.
+        id: HoldId,
+        /// Number of the lane that gets them.
+        to: u16,
+        /// Units per item.
+        lines: Lines,
+        /// Committer's clock when it decided.
+        at: Millis,
+    },
+    /// Units of another lane have come, pulled from its log.
+    TransferIn {
+        /// `lane/{sale}/{n}:seq` of the `TransferOut`; a known one is dropped.
+        from: String,
+        /// Units per item.
+        lines: Lines,
+        /// Committer's clock when it decided.
+        at: Millis,
+    },
 }
 
 /// Why the committer refused a confirm.

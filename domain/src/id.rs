@@ -128,7 +128,28 @@ impl VisitorHash {
         let lane = (u64::from(u32::from_be_bytes([a, b, c, d])) * u64::from(lanes.max(1))) >> 32;
         u16::try_from(lane).unwrap_or(0)
     }
+
+    /// Stands for lane `lane` where units that leave for it are claimed as a visitor's would be (R11). No visitor's hash is
+    /// ever this one: they are cut from a keyed hash, and 14 of the bytes are fixed here.
+    #[must_use]
+    pub fn for_lane(lane: u16) -> Self {
+        let mut bytes = [0; 16];
+        let (name, number) = bytes.split_at_mut(LANE_MARK.len());
+        name.copy_from_slice(LANE_MARK);
+        number.copy_from_slice(&lane.to_be_bytes());
+        Self(bytes)
+    }
+
+    /// The lane it stands for; `None` for every visitor.
+    #[must_use]
+    pub fn as_lane(&self) -> Option<u16> {
+        let number = self.0.strip_prefix(LANE_MARK.as_slice())?;
+        Some(u16::from_be_bytes(number.try_into().ok()?))
+    }
 }
+
+/// What a claim for another lane has in place of a visitor, before the lane's number.
+const LANE_MARK: &[u8; 14] = b"holdfast:lane:";
 
 impl fmt::Display for VisitorHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -136,6 +136,30 @@ pub const CONFIRM_REPEAT_MS: u64 = 1_000;
 /// See [`CONFIRM_REPEAT_MS`].
 pub const CONFIRM_REPEAT_FOR_MS: u64 = 60_000;
 
+/// Lanes with metrics of their own; those beyond are counted together, and have no gauges: a label per lane must not flood
+/// whoever collects them.
+pub const MAX_LANE_LABELS: u16 = 64;
+/// Milliseconds between two looks of the owner of one of several lanes at what is free in it, while it is asked for holds.
+pub const FREE_LOOK_MS: u64 = 100;
+/// Milliseconds of holds at the present rate that a lane wants to have free: with less it asks another lane. Long enough for a
+/// transfer, which takes two appends.
+pub const LOW_WATER_MS: u64 = 500;
+/// Milliseconds of holds at the present rate that a lane which asks wants to have afterwards.
+pub const FILL_MS: u64 = 1_500;
+/// Milliseconds a hold that found a dry lane waits for another lane's units, beyond which it is answered `all-held`.
+pub const DRY_HOLD_MS: u64 = 1_000;
+/// Milliseconds between two rounds over all lanes, plus [`ROUND_EVERY_LANE_MS`] per lane: each reads every lane.
+pub const ROUND_EVERY_MS: u64 = 20;
+/// See [`ROUND_EVERY_MS`].
+pub const ROUND_EVERY_LANE_MS: u64 = 1;
+/// Milliseconds another lane may take to give units before its answer is not waited for any more. What it gives then is found
+/// in its log.
+pub const GIVE_MS: u64 = 2_000;
+/// Milliseconds between two questions of a lane to another one about units under way to it that nobody told it of.
+pub const FETCH_EVERY_MS: u64 = 1_000;
+/// Transfers that one answer to such a question names.
+pub const MAX_FETCH: usize = 256;
+
 /// Numbers that the owner of a line takes from the log at once.
 pub const NUMBER_BLOCK: u64 = 10_000;
 /// Milliseconds between two steps of admission.
@@ -192,6 +216,10 @@ const _: () = assert!(
     MAX_SALE_DOC_BYTES + MAX_ITEMS * (MAX_NAME_BYTES + 16) + 4096 <= MAX_APPEND_BYTES,
     "a sale's definition, with the stock it adds, fits one append"
 );
+const _: () = assert!(LOW_WATER_MS < FILL_MS && FREE_LOOK_MS < LOW_WATER_MS, "a dry lane is seen before it is dry");
+const _: () =
+    assert!(DRY_HOLD_MS < CONFIRM_PATIENCE_MS && ROUND_EVERY_MS < DRY_HOLD_MS, "a hold waits for several rounds");
+const _: () = assert!(MAX_LANE_LABELS <= MAX_LANES, "a bound that bounds");
 const _: () = assert!(MAX_APPEND_EVENTS <= MAX_READ_EVENTS, "one append can be read by one call");
 const _: () = assert!(MAX_CONFIRMING * 2 <= MAX_OWNER_QUEUE * 2, "undecided intents fit the owner's memory");
 const _: () = assert!(

@@ -4,7 +4,7 @@
 //! `cargo run --release -p lua --example cost [requests]`
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_precision_loss, missing_docs)]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::{Fingerprint, HoldId, ItemId, Lines, Millis, SaleId, VisitorHash};
 use futures_util::future::join_all;
@@ -58,7 +58,9 @@ impl Bench {
 
     async fn load(&self) {
         let free = [(self.item.clone(), 100_000_000)].into_iter().collect();
-        lane::load_begin(&self.redis, &self.lane, &LoadBegin { epoch: 1, head: 0, free }).await.unwrap();
+        lane::load_begin(&self.redis, &self.lane, &LoadBegin { epoch: 1, head: 0, free, moved: BTreeMap::new() })
+            .await
+            .unwrap();
         lane::load_end(&self.redis, &self.lane, &LoadEnd { epoch: 1, head: 0, n: 0 }).await.unwrap();
         let state = LineState { epoch: 1, settled: 1, frontier: 0, numbers_to: 0, doc: String::new() };
         line::load(&self.redis, &self.line, &state).await.unwrap();

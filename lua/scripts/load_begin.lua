@@ -4,7 +4,7 @@
 -- answers NOTLOADED.
 --
 -- KEYS
---   [1] lane: hash of meta, free and live units
+--   [1] lane: hash of meta, free and live units, units given and received
 --   [2] holds: hash of records
 --   [3] due: sorted set of deadlines
 --   [4] visitors: hash of counters
@@ -12,12 +12,12 @@
 -- ARGV
 --   [1] epoch: fence of the loader
 --   [2] head that the load is made of
---   [3..] 2 per item: item, free units
+--   [3..] 4 per item: item, free units, units ever given to and received from other lanes
 -- Replies
 --   {1 DONE}
 --   {0 REFUSED}: nothing changed
 local REFUSED, DONE = 0, 1
-local FIXED, EACH = 2, 2
+local FIXED, EACH = 2, 4
 
 local epoch = tonumber(ARGV[1])
 if not (epoch and tonumber(ARGV[2])) or (#ARGV - FIXED) % EACH ~= 0 then
@@ -29,5 +29,7 @@ redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 redis.call('HSET', KEYS[1], 'loaded', '0', 'epoch', ARGV[1], 'settled', ARGV[2], 'chunks', '0')
 for i = FIXED + 1, #ARGV, EACH do
   redis.call('HSET', KEYS[1], 'f:' .. ARGV[i], ARGV[i + 1], 'l:' .. ARGV[i], '0')
+  if ARGV[i + 2] ~= '0' then redis.call('HSET', KEYS[1], 'g:' .. ARGV[i], ARGV[i + 2]) end
+  if ARGV[i + 3] ~= '0' then redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[i + 3]) end
 end
 return { DONE }

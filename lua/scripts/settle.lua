@@ -4,7 +4,7 @@
 -- server has never heard of. I2 holds for the new seq.
 --
 -- KEYS
---   [1] lane: hash of meta, free and live units
+--   [1] lane: hash of meta, free and live units, units given and received
 --   [2] holds: hash of records
 --   [3] due: sorted set of deadlines
 --   [4] visitors: hash of counters
@@ -13,9 +13,9 @@
 --   [1] expected settled seq
 --   [2] number of events: they are expected + 1, + 2, ...
 --   [3] number of resolutions
---   [4..] 7 per event, then 7 per resolution: id (16 bytes), state letter after it (s, r or x; + adds stock and has lines
---         only), visitor (16 bytes), fingerprint (8 bytes), pass number or '', "seq;at_ms;why", lines; then the ids of
---         cancels decided
+--   [4..] 7 per event, then 7 per resolution: id (16 bytes), state letter after it (s, r or x; + adds stock and < adds
+--         another lane's units, both have lines only; > gives units to another lane, after it the state is s), visitor (16
+--         bytes), fingerprint (8 bytes), pass number or '', "seq;at_ms;why", lines; then the ids of cancels decided
 -- Replies
 --   NOTLOADED: nothing changed
 --   {1 SETTLED, settled seq}
@@ -54,6 +54,19 @@ read_visitors(KEYS[4])
 
 local written, written_ids, rem, decided = {}, {}, {}, {}
 
+-- Units given to (g) and received from (r) other lanes, ever.
+local moved, moved_fields = {}, {}
+local function count_moved(kind, lines)
+  for i = 1, #lines, 2 do
+    local field = kind .. lines[i]
+    if not moved[field] then
+      moved[field] = 0
+      moved_fields[#moved_fields + 1] = field
+    end
+    moved[field] = moved[field] + lines[i + 1]
+  end
+end
+
 -- The record after a decision. A refused one keeps what it had claimed, for whoever asks.
 local function decide(i, old)
   local id, state, pass, fingerprint, text = ARGV[i], ARGV[i + 1], ARGV[i + 4], ARGV[i + 3], ARGV[i + 6]
@@ -66,6 +79,7 @@ local function decide(i, old)
     end
   end
   local record = state .. ARGV[i + 2] .. fingerprint .. NO_DEADLINE .. pass .. ';' .. ARGV[i + 5] .. ';' .. text
+  if state == '>' then record = 's' .. sub(record, 2) end
   if not written[id] then written_ids[#written_ids + 1] = id end
   written[id] = record
   known[id] = record
@@ -74,8 +88,9 @@ end
 local function apply(i)
   local id, state, name, pass = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 4]
   local lines = lines_of(ARGV[i + 6])
-  if state == '+' then
+  if state == '+' or state == '<' then
     move(lines, 1, 0)
+    if state == '<' then count_moved('r:', lines) end
     return
   end
   local old, visitor = known[id], visitors[name]
@@ -92,6 +107,9 @@ local function apply(i)
     visitor.units = visitor.units - lines.units
     visitor.changed = true
     decided[#decided + 1] = 'x' .. id
+  elseif state == '>' then
+    move(lines, -1, 0)
+    count_moved('g:', lines)
   end
   decide(i, old)
   decided[#decided + 1] = id
@@ -109,6 +127,12 @@ for i = resolved + 1, last, EACH do
 end
 for i = last + 1, #ARGV do decided[#decided + 1] = 'x' .. ARGV[i] end
 
+local totals, before = {}, read(KEYS[1], moved_fields)
+for i = 1, #moved_fields do
+  totals[2 * i - 1] = moved_fields[i]
+  totals[2 * i] = (tonumber(before[i]) or 0) + moved[moved_fields[i]]
+end
+
 local set = {}
 for i = 1, #written_ids do
   set[2 * i - 1] = written_ids[i]
@@ -118,5 +142,6 @@ write('HSET', KEYS[2], set)
 write('ZREM', KEYS[3], rem)
 write('SREM', KEYS[5], decided)
 write_visitors(KEYS[4])
+write('HSET', KEYS[1], totals)
 write_stock(KEYS[1], 'settled', expected + events)
 return { SETTLED, expected + events }

@@ -1,23 +1,27 @@
--- stock: reads free and live units of every item of a lane.
+-- stock: reads what is free and live of every item of a lane, and what it ever gave to and received from other lanes.
 --
--- Guarantee: changes nothing.
+-- Guarantee: changes nothing; one moment.
 --
 -- KEYS
---   [1] lane: hash of meta, free and live units
+--   [1] lane: hash of meta, free and live units, units given and received
 -- ARGV
 --   none
 -- Replies
 --   NOTLOADED
---   {now_ms, settled seq, then per item: item, free, live}; a figure that is no number reads 0, until mend sets it right
+--   {now_ms, settled seq, then per item: item, free, live, given, received}; a figure that is no number reads 0, until mend sets it right
 local fields = redis.call('HGETALL', KEYS[1])
-local meta, free, live, items = {}, {}, {}, {}
+local meta, free, live, given, received, items = {}, {}, {}, {}, {}, {}
 for i = 1, #fields, 2 do
-  local kind, item = string.match(fields[i], '^([fl]):(.+)$')
+  local kind, item = string.match(fields[i], '^([flgr]):(.+)$')
   if kind == 'f' then
     free[item] = tonumber(fields[i + 1])
     items[#items + 1] = item
   elseif kind == 'l' then
     live[item] = tonumber(fields[i + 1])
+  elseif kind == 'g' then
+    given[item] = tonumber(fields[i + 1])
+  elseif kind == 'r' then
+    received[item] = tonumber(fields[i + 1])
   else
     meta[fields[i]] = fields[i + 1]
   end
@@ -31,5 +35,7 @@ for i = 1, #items do
   reply[#reply + 1] = items[i]
   reply[#reply + 1] = free[items[i]] or 0
   reply[#reply + 1] = live[items[i]] or 0
+  reply[#reply + 1] = given[items[i]] or 0
+  reply[#reply + 1] = received[items[i]] or 0
 end
 return reply

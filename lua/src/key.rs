@@ -41,7 +41,8 @@ impl LaneKeys {
         }))
     }
 
-    /// Hash: `loaded`, `epoch`, `settled`, progress of a load, and per item `f:ITEM` (free) and `l:ITEM` (live).
+    /// Hash: `loaded`, `epoch`, `settled`, progress of a load, and per item `f:ITEM` (free) and `l:ITEM` (live); where units
+    /// moved between lanes also `g:ITEM` (given) and `r:ITEM` (received).
     #[must_use]
     pub fn lane(&self) -> &str {
         &self.0.lane

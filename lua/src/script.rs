@@ -53,6 +53,7 @@ scripts! {
     Release "release" 4 "" ["base", "visitors", "stock"];
     Cancel "cancel" 2 "" [];
     Leave "leave" 2 "" ["base", "visitors"];
+    Give "give" 3 "" ["base", "visitors", "stock"];
     Settle "settle" 5 "" ["base", "visitors", "stock"];
     Reap "reap" 5 "" ["base", "visitors", "stock", "reap"];
     LoadBegin "load_begin" 5 "" [];

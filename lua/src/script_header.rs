@@ -153,10 +153,14 @@ fn every_header_lists_the_replies_that_the_body_gives() {
 }
 
 #[test]
-fn what_rust_reads_from_hold_and_confirm_is_what_the_scripts_answer() {
+fn what_rust_reads_from_hold_confirm_and_give_is_what_the_scripts_answer() {
     let hold = constants(&body(Id::Hold));
     for (value, name, _) in &crate::lane::hold_refusals() {
         assert!(hold.contains(&((*name).to_owned(), usize::try_from(*value).unwrap())), "{name}");
+    }
+    let give = constants(&body(Id::Give));
+    for (value, name, _) in &crate::lane::give_refusals() {
+        assert!(give.contains(&((*name).to_owned(), usize::try_from(*value).unwrap())), "{name}");
     }
     let confirm = constants(&body(Id::Confirm));
     for (value, name, _) in &crate::lane::confirm_refusals() {

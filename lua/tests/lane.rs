@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use common::{Lane, booked, group, item, lines, pass, request, visitor};
 use domain::state::HoldState;
 use domain::{Millis, RefuseReason};
@@ -324,7 +326,12 @@ async fn a_lane_that_is_not_loaded_answers_so_to_everything_and_a_load_is_guarde
     };
     check().await;
     assert_eq!(lane.meta().await.state, LaneState::Empty);
-    let begin = LoadBegin { epoch: 2, head: 9, free: [("a".parse().unwrap(), 4)].into_iter().collect() };
+    let begin = LoadBegin {
+        epoch: 2,
+        head: 9,
+        free: [("a".parse().unwrap(), 4)].into_iter().collect(),
+        moved: BTreeMap::new(),
+    };
     let chunk = LoadChunk {
         epoch: 2,
         head: 9,
@@ -391,6 +398,7 @@ async fn figures_beyond_fourteen_digits_stay_exact() {
         epoch: big,
         head: big - 10,
         free: [("a".parse().unwrap(), 123_456_789_012_345)].into_iter().collect(),
+        moved: BTreeMap::new(),
     };
     lane::load_begin(&lane.redis, &lane.keys, &begin).await.unwrap();
     lane::load_end(&lane.redis, &lane.keys, &LoadEnd { epoch: big, head: big - 10, n: 0 }).await.unwrap();

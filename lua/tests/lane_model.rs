@@ -15,8 +15,8 @@ use domain::state::HoldState;
 use domain::{Millis, VisitorHash};
 use ledger::Ledger;
 use lua::lane::{
-    self, ConfirmRequest, HoldRequest, LaneState, LoadEnd, LoadReply, Mend, MendReply, RecountReply, ReleaseRequest,
-    SettleReply, Undecided,
+    self, ConfirmRequest, Give, GiveItem, HoldRequest, LaneState, LoadEnd, LoadReply, Mend, MendReply, RecountReply,
+    ReleaseRequest, SettleReply, Undecided,
 };
 use lua::model::{Intent, LaneModel};
 use lua::server::{Snapshot, TestRedis};
@@ -53,6 +53,10 @@ enum Op {
         wrong: bool,
     },
     Stock(usize, u64),
+    /// Another lane asks for units: id, lane, and per item what it wants and what is to be kept.
+    Give(u8, u16, Vec<(usize, u32, u64)>),
+    /// Another lane's units come.
+    Receive(usize, u32),
     Snapshot,
     Rollback,
     Flush,
@@ -96,6 +100,9 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (1..9usize).prop_map(Op::Decide),
         6 => (1..9usize, proptest::bool::weighted(0.1)).prop_map(|(most, wrong)| Op::Settle { most, wrong }),
         1 => (0..3usize, 1..4u64).prop_map(|(item, units)| Op::Stock(item, units)),
+        3 => (0..IDS, 1..3u16, prop::collection::vec((0..3usize, 1..4u32, 0..3u64), 1..3))
+            .prop_map(|(id, to, items)| Op::Give(id, to, items)),
+        1 => (0..3usize, 1..4u32).prop_map(|(item, units)| Op::Receive(item, units)),
         1 => (0..3usize, -4..5i64).prop_map(|(item, units)| Op::EditFree(item, units)),
         1 => Just(Op::LoseIntent),
         1 => Just(Op::LoseDeadline),
@@ -179,6 +186,8 @@ impl World {
             Op::Decide(most) => self.decide(*most).await,
             Op::Settle { most, wrong } => self.settle(*most, *wrong).await,
             Op::Stock(item, units) => self.ledger.stock(["a", "b", "c"][*item], *units),
+            Op::Give(id, to, items) => self.give(*id, *to, items).await,
+            Op::Receive(item, units) => self.ledger.receive(["a", "b", "c"][*item], *units),
             Op::Snapshot => {
                 let copy = Snapshot::take(&self.redis).await.unwrap();
                 self.copy = Some((copy, self.model.clone(), self.edited));
@@ -245,6 +254,18 @@ impl World {
         let real = lane::confirm(&self.redis, &self.keys, &requests).await;
         let now = real.as_ref().map_or(Millis(0), |reply| reply.now);
         same(real, &self.model.confirm(&requests, now));
+    }
+
+    async fn give(&mut self, id: u8, to: u16, items: &[(usize, u32, u64)]) {
+        // Ids of their own, and now and then a visitor's.
+        let id = item(if to == 1 { id } else { id + 100 });
+        let ask = |(n, wanted, keep): &(usize, u32, u64)| {
+            let name = ["a", "b", "c"][*n].parse().unwrap();
+            (*n, GiveItem { item: name, wanted: *wanted, keep: *keep })
+        };
+        let items: std::collections::BTreeMap<usize, GiveItem> = items.iter().map(ask).collect();
+        let give = Give { id, to, items: items.into_values().collect() };
+        same(lane::give(&self.redis, &self.keys, &give).await, &self.model.give(&give));
     }
 
     async fn age(&mut self, id: u8) {

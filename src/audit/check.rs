@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::state::HoldState;
-use domain::{ItemId, SaleId, VisitorHash};
+use domain::{ItemId, LogId, SaleId, VisitorHash};
 use serde_json::{Map, Value, json};
 
 use super::report::{Check, Report};
 use super::truth::{LaneTruth, Outcome, Units};
-use super::{Evidence, LaneSeen};
+use super::{Evidence, Lane, LaneSeen};
 
 /// The report over everything that was read.
 pub(super) fn judge(sale: &SaleId, evidence: &Evidence, running: bool) -> Report {
@@ -67,7 +67,12 @@ fn no_oversell(evidence: &Evidence) -> Check {
             findings.push(format!("act {act} gave {gave} units of {item}, lanes took {units}"));
         }
     }
+    let (moved, mut lost) = transfers(evidence);
+    findings.append(&mut lost);
     let mut check = Check::new("I1", "no unit is sold twice", findings);
+    if let Some(moved) = moved {
+        check = check.figure("between_lanes", moved);
+    }
     for (item, sum) in sums {
         let gave = given.get(&item).copied().unwrap_or(0);
         let left = sum.allocated.saturating_sub(sum.sold);
@@ -77,6 +82,56 @@ fn no_oversell(evidence: &Evidence) -> Check {
         );
     }
     check
+}
+
+/// Units that moved between lanes: each came in at most once, where it was sent and as it was sent. What has left and not come
+/// in is on its way. The lanes' logs were read one after the other, so one that came in may have left behind the part that was
+/// read, which is no finding as long as somebody still writes. `None`: nothing ever moved.
+fn transfers(evidence: &Evidence) -> (Option<Value>, Vec<String>) {
+    let (mut findings, mut sent, mut arrived) = (Vec::new(), 0, 0);
+    let (mut units, mut received) = (0u64, 0u64);
+    let by_log: HashMap<LogId, &LaneTruth> = lanes(evidence).map(|lane| (lane.log(), lane)).collect();
+    for lane in lanes(evidence) {
+        sent += lane.given.len();
+        for (seq, given) in lane.given.iter().filter(|(_, given)| given.to >= evidence.sale.lanes) {
+            findings.push(format!(
+                "{}:{seq} gave {} units to a lane that there is not",
+                lane.log(),
+                given.lines.units()
+            ));
+        }
+        units += lane.given.values().map(|given| given.lines.units()).sum::<u64>();
+        for ((log, seq), lines) in &lane.received {
+            arrived += 1;
+            received += lines.units();
+            let from = by_log.get(log).filter(|from| from.head >= *seq);
+            let given = from.map(|from| from.given.get(seq));
+            if given.is_some_and(|given| given.is_none_or(|given| given.to != lane.lane || given.lines != *lines))
+                || !by_log.contains_key(log)
+            {
+                findings.push(format!("lane {}: the units of {log}:{seq} were not sent to it", lane.lane));
+            }
+        }
+    }
+    if sent + arrived == 0 {
+        return (None, findings);
+    }
+    let figures = json!({ "sent": sent, "arrived": arrived, "units_on_their_way": units.saturating_sub(received) });
+    (Some(figures), findings)
+}
+
+/// Events that gave units to another lane, as `log:seq`, which that lane's log does not have.
+pub(super) fn on_their_way(lanes: &[Lane]) -> Vec<String> {
+    let mut places = Vec::new();
+    for from in lanes.iter().map(|lane| &lane.truth) {
+        for (seq, given) in &from.given {
+            let to = lanes.iter().map(|lane| &lane.truth).find(|lane| lane.lane == given.to);
+            if to.is_none_or(|to| !to.received.contains_key(&(from.log(), *seq))) {
+                places.push(format!("{}:{seq}", from.log()));
+            }
+        }
+    }
+    places
 }
 
 /// I2: in every lane free + live = allocated - sold, as of the event that Redis has settled.
@@ -129,6 +184,7 @@ fn confirmed_is_durable(evidence: &Evidence) -> Check {
         }
         for (id, record) in &seen.records {
             let decided = match record.state {
+                HoldState::Sold if record.visitor.as_lane().is_some() => |outcome: &Outcome| *outcome == Outcome::Given,
                 HoldState::Sold => |outcome: &Outcome| matches!(outcome, Outcome::Booked { .. }),
                 HoldState::Refused => |outcome: &Outcome| *outcome == Outcome::Refused,
                 HoldState::Cancelled => |outcome: &Outcome| *outcome == Outcome::Cancelled,
@@ -211,6 +267,7 @@ fn nothing_orphaned(evidence: &Evidence, running: bool) -> Check {
             );
         }
     }
+    findings.extend(evidence.stranded.iter().map(|place| format!("the units of {place} left and never came in")));
     Check::new("I5", "every hold ends as a booking or as free stock", findings)
         .figure("units_in_holds", live)
         .figure("confirms_under_way", under_way)

@@ -100,9 +100,27 @@ impl LineTruth {
 /// How an id ended, after each of its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    Booked { visitor: VisitorHash, lines: Lines },
+    Booked {
+        visitor: VisitorHash,
+        lines: Lines,
+    },
     Refused,
     Cancelled,
+    /// Not a visitor's: its units went to another lane.
+    Given,
+}
+
+/// Units that left for another lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Given {
+    pub(super) to: u16,
+    pub(super) lines: Lines,
+}
+
+/// The event that `log:seq` names.
+fn event_of(from: &str) -> Option<(LogId, u64)> {
+    let (log, seq) = from.rsplit_once(':')?;
+    Some((log.parse().ok()?, seq.parse().ok()?))
 }
 
 /// Units of one item in one lane.
@@ -124,6 +142,10 @@ pub(super) struct LaneTruth {
     ids: HashMap<HoldId, Vec<(u64, Outcome)>>,
     /// Units taken from each act of the sale.
     pub(super) taken: BTreeMap<u64, BTreeMap<ItemId, u64>>,
+    /// What was given to other lanes, by the event's seq.
+    pub(super) given: BTreeMap<u64, Given>,
+    /// What other lanes' events gave to this one.
+    pub(super) received: BTreeMap<(LogId, u64), Lines>,
     pub(super) visitors: HashMap<VisitorHash, u64>,
     /// The most units a visitor ever had at once.
     pub(super) most_units: u64,
@@ -146,6 +168,8 @@ impl LaneTruth {
             changes: Vec::new(),
             ids: HashMap::new(),
             taken: BTreeMap::new(),
+            given: BTreeMap::new(),
+            received: BTreeMap::new(),
             visitors: HashMap::new(),
             most_units: 0,
             passes: HashMap::new(),
@@ -177,6 +201,8 @@ impl LaneTruth {
             }
             LaneEvent::Cancelled { id, .. } => self.cancel(seq, id),
             LaneEvent::Stock { from, lines, .. } => self.take(seq, &from, lines),
+            LaneEvent::TransferOut { id, to, lines, .. } => self.give(seq, id, to, lines),
+            LaneEvent::TransferIn { from, lines, .. } => self.receive(seq, &from, lines),
         }
     }
 
@@ -241,6 +267,39 @@ impl LaneTruth {
         }
     }
 
+    /// Units leave for another lane: never more than are unsold.
+    fn give(&mut self, seq: u64, id: HoldId, to: u16, lines: Lines) {
+        for (item, units) in lines.iter() {
+            let place = self.place(seq);
+            let sum = self.items.entry(item.clone()).or_default();
+            let units = u64::from(units);
+            if sum.allocated.saturating_sub(sum.sold) < units {
+                self.oversold.push(format!("{place}: {units} units of {item} are given away, fewer are unsold"));
+            }
+            sum.allocated = sum.allocated.saturating_sub(units);
+            self.changes.push((seq, item.clone(), -i64::try_from(units).unwrap_or(i64::MAX)));
+        }
+        self.given.insert(seq, Given { to, lines: lines.clone() });
+        self.outcome(seq, id, Outcome::Given);
+    }
+
+    fn receive(&mut self, seq: u64, from: &str, lines: Lines) {
+        for (item, units) in lines.iter() {
+            self.items.entry(item.clone()).or_default().allocated += u64::from(units);
+            self.changes.push((seq, item.clone(), i64::from(units)));
+        }
+        match event_of(from) {
+            None => {
+                self.oversold.push(format!("{}: units from {from:?}, which is no event of a lane", self.place(seq)))
+            }
+            Some(event) => {
+                if self.received.insert(event, lines).is_some() {
+                    self.oversold.push(format!("{}: the units of {from} are received twice", self.place(seq)));
+                }
+            }
+        }
+    }
+
     /// Nothing follows the first outcome but a cancel of a booking (R1).
     fn outcome(&mut self, seq: u64, id: HoldId, outcome: Outcome) {
         let place = self.place(seq);
@@ -256,8 +315,13 @@ impl LaneTruth {
         events.push((seq, outcome));
     }
 
+    /// Its log.
+    pub(super) fn log(&self) -> LogId {
+        LogId::lane(&self.sale, self.lane)
+    }
+
     fn place(&self, seq: u64) -> String {
-        format!("{}:{seq}", LogId::lane(&self.sale, self.lane))
+        format!("{}:{seq}", self.log())
     }
 
     /// Ids that have an outcome.

@@ -1,6 +1,6 @@
 //! What one process shows of a line: the same for everybody, replaced as a whole.
 
-use domain::{Millis, Phase, SaleDoc};
+use domain::{ItemId, Millis, Phase, SaleDoc};
 use lua::lane::LaneStock;
 
 use super::shown::Shown;
@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub binding: Binding,
     /// Stock by item, in the document's order; empty until it was read once.
     pub items: Vec<ItemStock>,
+    /// The last event applied in each lane when the stock was last read.
+    pub settled: Vec<u64>,
     /// Free units of all items.
     pub free: u64,
     /// Units in checkout of all items.
@@ -120,22 +122,28 @@ impl Snapshot {
     }
 
     fn see_stock(&mut self, lanes: &[LaneStock], doc: &SaleDoc) {
+        let settled: Vec<u64> = lanes.iter().map(|lane| lane.settled).collect();
+        // Looks follow each other, so that two equal ones tell that all lanes were so at one moment between them (R11).
+        let still = lanes.len() < 2 || self.settled == settled;
         self.items.clear();
         (self.free, self.live) = (0, 0);
         for item in &doc.items {
-            let (mut free, mut live) = (0, 0);
-            for lane in lanes {
-                let at = lane.items.binary_search_by(|(id, _)| id.cmp(&item.id));
-                if let Some((_, stock)) = at.ok().and_then(|at| lane.items.get(at)) {
-                    free += u64::try_from(stock.free).unwrap_or(0);
-                    live += u64::try_from(stock.live).unwrap_or(0);
-                }
-            }
-            self.free += free;
-            self.live += live;
-            let band = Band::of(free, live, item.units);
-            self.items.push(ItemStock { item: item.id.clone(), units: item.units, free, live, band });
+            let sum = Sum::over(lanes, &item.id);
+            self.free += sum.free;
+            self.live += sum.live;
+            let band = match Band::of(sum.free, sum.live, item.units) {
+                Band::SoldOut if lanes.len() > 1 && !(still && sum.is_whole()) => Band::Held,
+                band => band,
+            };
+            self.items.push(ItemStock {
+                item: item.id.clone(),
+                units: item.units,
+                free: sum.free,
+                live: sum.live,
+                band,
+            });
         }
+        self.settled = settled;
         self.band = self.items.iter().map(|item| item.band).min();
     }
 
@@ -160,6 +168,40 @@ impl Snapshot {
         let line = |shot: &Self| (shot.frontier, shot.pace_per_minute);
         line(self) == line(other)
             && self.items.iter().map(|item| item.band).eq(other.items.iter().map(|item| item.band))
+    }
+}
+
+/// One item over all lanes.
+#[derive(Default)]
+struct Sum {
+    free: u64,
+    live: u64,
+    given: u64,
+    received: u64,
+    /// Lanes that do not know the item yet: its stock is on the way there.
+    missing: usize,
+}
+
+impl Sum {
+    fn over(lanes: &[LaneStock], item: &ItemId) -> Self {
+        let mut sum = Self::default();
+        for lane in lanes {
+            let at = lane.items.binary_search_by(|(id, _)| id.cmp(item)).ok();
+            let Some((_, stock)) = at.and_then(|at| lane.items.get(at)) else {
+                sum.missing += 1;
+                continue;
+            };
+            sum.free += u64::try_from(stock.free).unwrap_or(0);
+            sum.live += u64::try_from(stock.live).unwrap_or(0);
+            sum.given += stock.moved.given;
+            sum.received += stock.moved.received;
+        }
+        sum
+    }
+
+    /// Nothing is on its way, between lanes or into one.
+    const fn is_whole(&self) -> bool {
+        self.missing == 0 && self.given == self.received
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a process shows, read from a real Redis.
 
+use std::collections::BTreeMap;
+
 use admission::view::{Band, LineState, LineView, PlaceState, Poller};
 use domain::{Millis, Phase};
 use lua::hints::Seen;
@@ -42,7 +44,7 @@ impl Shown {
 async fn stock(redis: &Redis, epoch: u64, free: i64) {
     let keys = LaneKeys::new(&sale(), 0);
     let _ = lua::lane::unload(redis, &keys, epoch).await;
-    let begin = LoadBegin { epoch, head: 1, free: [("floor".parse().unwrap(), free)].into() };
+    let begin = LoadBegin { epoch, head: 1, free: [("floor".parse().unwrap(), free)].into(), moved: BTreeMap::new() };
     lua::lane::load_begin(redis, &keys, &begin).await.unwrap();
     lua::lane::load_end(redis, &keys, &LoadEnd { epoch, head: 1, n: 0 }).await.unwrap();
 }

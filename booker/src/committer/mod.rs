@@ -78,7 +78,9 @@ impl Key {
         match intent {
             Intent::Confirm { id, .. } => Self::Confirm(*id),
             Intent::Cancel { id } => Self::Cancel(*id),
-            Intent::Stock { from, .. } => Self::Stock(from.clone()),
+            // One id has one claim, whoever made it.
+            Intent::Give { id, .. } => Self::Confirm(*id),
+            Intent::Stock { from, .. } | Intent::Receive { from, .. } => Self::Stock(from.clone()),
         }
     }
 }
@@ -154,7 +156,7 @@ impl Committer {
 
     /// Remembers an intent: from the answer of a script this owner ran, or read from Redis' set (R7). At least once, any order.
     pub fn offer(&mut self, intent: Intent) -> Offered {
-        if let Intent::Confirm { id, .. } = &intent
+        if let Intent::Confirm { id, .. } | Intent::Give { id, .. } = &intent
             && let Some(seq) = self.fold.decided(id).map(|decided| decided.seq)
         {
             self.settler.resolve(*id, seq);
@@ -236,7 +238,7 @@ impl Committer {
     fn done(&mut self, intent: Intent) -> Intent {
         self.known.remove(&Key::of(&intent));
         match &intent {
-            Intent::Confirm { id, .. } => {
+            Intent::Confirm { id, .. } | Intent::Give { id, .. } => {
                 if let Some(decided) = self.fold.decided(id) {
                     self.settler.resolve(*id, decided.seq);
                 }
@@ -247,7 +249,7 @@ impl Committer {
                     self.settler.resolve(*id, decided.seq);
                 }
             }
-            Intent::Stock { .. } => {}
+            Intent::Stock { .. } | Intent::Receive { .. } => {}
         }
         intent
     }

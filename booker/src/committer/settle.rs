@@ -310,6 +310,17 @@ fn add(sums: &mut BTreeMap<ItemId, ItemSum>, fold: &LaneFold, event: &LaneEvent)
                 sums.entry(item.clone()).or_default().allocated += units;
             }
         }
+        LaneEvent::TransferOut { lines, .. } => {
+            for (item, units) in lines.iter() {
+                let sum = sums.entry(item.clone()).or_default();
+                sum.allocated = sum.allocated.saturating_sub(u64::from(units));
+            }
+        }
+        LaneEvent::TransferIn { lines, .. } => {
+            for (item, units) in lines.iter() {
+                sums.entry(item.clone()).or_default().allocated += u64::from(units);
+            }
+        }
         LaneEvent::Refused { .. } => {}
     }
 }

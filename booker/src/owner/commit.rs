@@ -72,6 +72,11 @@ impl LaneOwner {
         for intent in told {
             self.metrics.events.count(match intent {
                 Intent::Stock { .. } => "stock",
+                Intent::Receive { .. } => "transfer_in",
+                Intent::Give { id, .. } if fold.decided(id).is_some_and(|decided| decided.why.is_none()) => {
+                    "transfer_out"
+                }
+                Intent::Give { .. } => "refused",
                 Intent::Cancel { .. } => "cancelled",
                 Intent::Confirm { id, .. } if fold.decided(id).is_some_and(|decided| decided.booked.is_some()) => {
                     "booked"
@@ -139,8 +144,9 @@ impl LaneOwner {
         };
         let Phase::Serving(tenure) = &mut self.phase else { return };
         tenure.committer.settle_answer(answer);
-        if tenure.committer.settled().is_none() {
-            self.look_now();
+        match tenure.committer.settled() {
+            Some(settled) => self.retry_parked(settled),
+            None => self.look_now(),
         }
     }
 

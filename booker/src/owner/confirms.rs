@@ -273,7 +273,9 @@ impl LaneOwner {
                 }
             }
             (Intent::Confirm { id, .. }, Offered::Full) => self.rest(*id),
-            (Intent::Cancel { .. } | Intent::Stock { .. }, _) => {}
+            // The claim stays in Redis' set and is given later.
+            (Intent::Give { id, .. }, Offered::Full) => self.answer_give(*id, Err(LaneError::Unknown)),
+            (Intent::Cancel { .. } | Intent::Stock { .. } | Intent::Give { .. } | Intent::Receive { .. }, _) => {}
         }
     }
 
@@ -293,6 +295,8 @@ impl LaneOwner {
                         self.reply_cancel(waiter, Ok(answer.clone()));
                     }
                 }
+                Intent::Give { id, .. } => self.answer_give(*id, Err(LaneError::Unknown)),
+                Intent::Receive { lines, .. } => self.on_received(lines),
                 Intent::Stock { .. } => {}
             }
         }

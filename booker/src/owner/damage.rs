@@ -68,13 +68,19 @@ pub(super) fn broken(what: &What) -> Option<&str> {
         What::Mended(result) => of(result),
         What::Recounted(result) => of(result),
         What::Emptied(result) | What::Unloaded(result) => of(result),
+        What::Free(result) => of(result),
+        What::Gave(_, result) => of(result),
         What::Lease(_)
         | What::Claimed(_)
         | What::Page(_)
         | What::Appended(..)
         | What::Replay(_)
         | What::Head(..)
-        | What::SaleLog(_) => None,
+        | What::SaleLog(_)
+        | What::Round(..)
+        | What::Asked(..)
+        | What::Units(..)
+        | What::Fetched(..) => None,
     }
 }
 

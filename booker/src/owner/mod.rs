@@ -7,8 +7,11 @@ mod backoff;
 mod commit;
 mod confirms;
 mod damage;
+mod dry;
 mod reconcile;
+mod siblings;
 mod tenure;
+mod transfers;
 mod visitors;
 mod watching;
 
@@ -23,19 +26,21 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use ledger::{Append, Entry, Head, Ledger, Writer};
 use lua::lane::{
-    CancelReply, ConfirmReplies, HoldReplies, LaneMeta, LaneState, LoadReply, Look, MendReply, ReapReply, RecountReply,
-    ReleaseReply, SettleReply, Undecided,
+    CancelReply, ConfirmReplies, GiveReply, HoldReplies, LaneMeta, LaneState, LaneStock, LoadReply, Look, MendReply,
+    ReapReply, RecountReply, ReleaseReply, SettleReply, Undecided,
 };
 use lua::lease::Lease;
 use lua::{CallError, LaneKeys, Redis};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::answer::{LaneError, LaneStatus};
+use crate::answer::{GiveAnswer, LaneError, LaneStatus};
 use crate::committer::{Asked, Bounds, LoadStep};
 use crate::lane::{Command, Lane, LaneConfig};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, TransferMetrics};
+use crate::transfer::Round;
 use confirms::Confirms;
+use siblings::Neighbours;
 use tenure::{Phase, Timers};
 use visitors::{HoldWait, LeaveWait, LookWait, ReleaseWait, Visitors};
 
@@ -53,6 +58,10 @@ pub fn lane(
     let lane = Lane::new(config.sale.clone(), config.lane, sender, seen);
     let metrics = Metrics::new(config.sale.as_str(), config.lane);
     let hint = config.doc.clone();
+    // The number of lanes is fixed for the life of a sale.
+    let lanes = config.doc.borrow().lanes;
+    let measured = || TransferMetrics::new(config.sale.as_str(), config.lane);
+    let neighbours = (lanes > 1).then(|| Box::new(Neighbours::new(lanes, measured(), Instant::now())));
     let context = Context {
         keys: LaneKeys::new(&config.sale, config.lane),
         log: LogId::lane(&config.sale, config.lane),
@@ -71,6 +80,7 @@ pub fn lane(
         calls: FuturesUnordered::new(),
         visitors: Visitors::default(),
         confirms: Confirms::default(),
+        neighbours,
         phase: Phase::Waiting,
         claims: 0,
         timers: Timers::new(Instant::now()),
@@ -107,6 +117,8 @@ pub struct LaneOwner {
     calls: FuturesUnordered<BoxFuture<'static, Done>>,
     visitors: Visitors,
     confirms: Confirms,
+    /// Where the sale has other lanes.
+    neighbours: Option<Box<Neighbours>>,
     phase: Phase,
     /// Counts claims begun: what was asked under an earlier one is not for this one.
     claims: u64,
@@ -143,6 +155,12 @@ enum What {
     Recounted(Result<RecountReply, CallError>),
     Emptied(Result<bool, CallError>),
     Unloaded(Result<bool, CallError>),
+    Round(Instant, Round),
+    Free(Result<LaneStock, CallError>),
+    Gave(HoldId, Result<GiveReply, CallError>),
+    Asked(u16, Result<GiveAnswer, LaneError>),
+    Units(u16, Result<Vec<Entry>, ledger::Error>),
+    Fetched(u16, Result<Vec<u64>, LaneError>),
 }
 
 impl LaneOwner {
@@ -200,7 +218,8 @@ impl LaneOwner {
 
     /// Requests beyond the bound stay in the channel, and beyond that one are refused as busy (I9).
     fn has_room(&self) -> bool {
-        self.visitors.waiting() + self.confirms.waiting() < MAX_OWNER_QUEUE
+        let parked = self.neighbours.as_ref().map_or(0, |all| all.parked.len());
+        self.visitors.waiting() + self.confirms.waiting() + parked < MAX_OWNER_QUEUE
     }
 
     fn start(&mut self, what: impl Future<Output = What> + Send + 'static) {
@@ -210,6 +229,7 @@ impl LaneOwner {
 
     fn pump(&mut self, now: Instant) {
         self.on_timers(now);
+        self.pump_dry(now);
         self.pump_visitors();
         self.pump_confirms();
         self.pump_commit(now);
@@ -246,6 +266,12 @@ impl LaneOwner {
             What::Recounted(result) => self.on_recounted(result),
             What::Emptied(result) => self.on_emptied(&result),
             What::Unloaded(result) => self.on_unloaded(result, now),
+            What::Round(began, round) => self.on_round(began, round, now),
+            What::Free(result) => self.on_free(result, now),
+            What::Gave(id, result) => self.on_gave(id, result),
+            What::Asked(lane, answer) => self.on_asked(lane, answer, now),
+            What::Units(lane, result) => self.on_units(lane, result),
+            What::Fetched(lane, answer) => self.on_fetched(lane, answer, now),
         }
     }
 
@@ -264,6 +290,8 @@ impl LaneOwner {
                     let _ = reply.send(Ok(self.booking(id, &visitor)));
                 }
                 Command::Leave(visitor, pass, reply) => self.accept_leave(visitor, pass, reply),
+                Command::Give(request, reply) => self.accept_give(request, reply),
+                Command::Given(to, after, reply) => self.answer_given(to, after, reply),
             },
             Phase::Stopped => self.refuse(command, LaneError::Stopped),
             Phase::Waiting | Phase::Claiming(_) | Phase::Folding(_) => self.refuse(command, LaneError::NoOwner),
@@ -281,6 +309,8 @@ impl LaneOwner {
             Command::Bookings(_, reply) => drop(reply.send(Err(error))),
             Command::Booking(_, _, reply) => drop(reply.send(Err(error))),
             Command::Leave(_, _, reply) => drop(reply.send(Err(error))),
+            Command::Give(_, reply) => drop(reply.send(Err(error))),
+            Command::Given(_, _, reply) => drop(reply.send(Err(error))),
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::damage::Damage;
 use super::{LaneOwner, What};
-use crate::answer::LaneStatus;
+use crate::answer::{LaneError, LaneStatus};
 use crate::committer::Committer;
 use crate::fold::LaneFold;
 
@@ -134,7 +134,8 @@ impl LaneOwner {
             }
             _ => true,
         };
-        committed && self.visitors.is_idle() && self.confirms.is_idle()
+        let moved = self.neighbours.as_ref().is_none_or(|all| all.is_idle());
+        committed && moved && self.visitors.is_idle() && self.confirms.is_idle()
     }
 
     /// Does what is due.
@@ -178,6 +179,7 @@ impl LaneOwner {
             self.timers.reconcile = now + ms(RECONCILE_EVERY_MS);
             self.reconcile_soon();
         }
+        self.on_sibling_timers(now);
         if now >= self.timers.recount {
             self.timers.recount = now + ms(RECOUNT_EVERY_MS);
             self.recount();
@@ -197,6 +199,7 @@ impl LaneOwner {
                     wake = wake.min(timer);
                 }
                 wake = soonest(soonest(wake, tenure.append_retry), tenure.redis_retry);
+                wake = self.neighbours.as_ref().and_then(|all| all.wake()).map_or(wake, |at| wake.min(at));
             }
         }
         wake
@@ -327,6 +330,9 @@ impl LaneOwner {
         let lease = (self.timers.lease, self.timers.leasing);
         self.timers = Timers::new(Instant::now());
         (self.timers.lease, self.timers.leasing) = lease;
+        if let Some(neighbours) = &mut self.neighbours {
+            neighbours.begin(self.context.config.lane, Instant::now());
+        }
         self.answer_open();
         self.look_now();
         self.pull_stock();
@@ -339,6 +345,7 @@ impl LaneOwner {
         self.phase = Phase::Waiting;
         self.claims += 1;
         self.orphan_confirms();
+        self.abandon_parked(LaneError::NoOwner);
         self.timers.lease = Instant::now();
     }
 
@@ -349,6 +356,7 @@ impl LaneOwner {
         self.claims += 1;
         self.orphan_confirms();
         self.abandon_confirms();
+        self.abandon_parked(LaneError::Stopped);
     }
 
     /// Whether this owner has, or is about to get, the lane: it then gives the lease back when it ends.

@@ -7,6 +7,7 @@ use domain::limits::{MAX_CALLS_IN_FLIGHT, MAX_GROUP, MAX_HOLDS_PER_PASS, MAX_HOL
 use domain::{Admission, HoldId, VisitorHash};
 use lua::CallError;
 use lua::lane::{HoldGroup, HoldReplies, HoldReply, Look, ReleaseReply, ReleaseRequest};
+use tokio::time::Instant;
 
 use super::{LaneOwner, What, clock, lane_error};
 use crate::answer::{Booking, HoldAnswer, HoldRequest, LaneError, LookAnswer, ReleaseAnswer};
@@ -16,9 +17,11 @@ use crate::view;
 
 /// A hold that waits, and how often it was sent without learning its outcome.
 pub(super) struct HoldWait {
-    request: HoldRequest,
-    reply: Reply<Result<HoldAnswer, LaneError>>,
-    unknown: bool,
+    pub(super) request: HoldRequest,
+    pub(super) reply: Reply<Result<HoldAnswer, LaneError>>,
+    pub(super) unknown: bool,
+    /// When its lane first had too few units, where other lanes may have them.
+    pub(super) dry: Option<Instant>,
 }
 
 pub(super) struct ReleaseWait {
@@ -100,7 +103,7 @@ impl LaneOwner {
             .map(|decided| view::hold_answer(&self.context.log, request.id, request.fingerprint(), decided, clock()));
         match answer {
             Some(answer) => self.reply_hold(reply, Ok(answer)),
-            None => self.visitors.holds.waiting.push_back(HoldWait { request, reply, unknown: false }),
+            None => self.visitors.holds.waiting.push_back(HoldWait { request, reply, unknown: false, dry: None }),
         }
     }
 
@@ -224,7 +227,7 @@ impl LaneOwner {
                         HoldAnswer::NoSuchItem if on_sale => Err(LaneError::NotLoaded),
                         answer => Ok(answer),
                     };
-                    self.reply_hold(wait.reply, answer);
+                    self.finish_hold(wait, answer);
                 }
             }
             Err(error) => {
@@ -263,6 +266,30 @@ impl LaneOwner {
             HoldReply::Limit => HoldAnswer::Limit,
             HoldReply::SoldOut => HoldAnswer::SoldOut,
             HoldReply::AllHeld => HoldAnswer::AllHeld,
+        }
+    }
+
+    /// Answers, unless other lanes may have what this one has not.
+    fn finish_hold(&mut self, wait: HoldWait, answer: Result<HoldAnswer, LaneError>) {
+        let Some(neighbours) = &mut self.neighbours else { return self.reply_hold(wait.reply, answer) };
+        match answer {
+            Ok(HoldAnswer::SoldOut | HoldAnswer::AllHeld) => {
+                // One that has waited long enough is not told more than is known.
+                if let Some(wait) = self.park(wait, Instant::now()) {
+                    self.reply_hold(wait.reply, Ok(HoldAnswer::AllHeld));
+                }
+                return;
+            }
+            Ok(HoldAnswer::Hold { replayed: false, .. }) => neighbours.held(&wait.request.lines),
+            _ => {}
+        }
+        self.reply_hold(wait.reply, answer);
+    }
+
+    /// Tries holds again that have waited, before all others.
+    pub(super) fn retry_holds(&mut self, waits: Vec<HoldWait>) {
+        for wait in waits.into_iter().rev() {
+            self.visitors.holds.waiting.push_front(wait);
         }
     }
 

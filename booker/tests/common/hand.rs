@@ -127,7 +127,7 @@ impl<'a> Hand<'a> {
                         self.answered_cancelled.insert(*id);
                     }
                 }
-                Intent::Stock { .. } => {}
+                Intent::Stock { .. } | Intent::Give { .. } | Intent::Receive { .. } => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use booker::{ConfirmAnswer, HoldAnswer, HoldRequest, HoldView, Lane, LaneConfig, LaneError};
+use booker::{ConfirmAnswer, HoldAnswer, HoldRequest, HoldView, Lane, LaneConfig, LaneError, Siblings};
 use domain::event::Event as _;
 use domain::sale::HoldTimes;
 use domain::{
@@ -77,6 +77,7 @@ pub struct World {
     pub server: TestRedis,
     pub faulty: Faulty,
     pub doc: watch::Sender<Arc<SaleDoc>>,
+    pub siblings: Siblings,
     _directory: tempfile::TempDir,
 }
 
@@ -117,7 +118,8 @@ impl World {
         let faulty = Faulty::new(&ledger);
         let stock = doc.units();
         let (sender, _) = watch::channel(Arc::new(doc.clone()));
-        let world = Self { server: TestRedis::start().unwrap(), faulty, doc: sender, _directory: directory };
+        let server = TestRedis::start().unwrap();
+        let world = Self { server, faulty, doc: sender, siblings: Siblings::default(), _directory: directory };
         world.define(doc, stock).await;
         world
     }
@@ -162,7 +164,13 @@ impl World {
     }
 
     pub fn owner_of(&self, name: &str, lane: u16) -> Owner {
-        let config = LaneConfig { sale: sale(), lane, doc: self.doc.subscribe(), owner: name.into() };
+        let config = LaneConfig {
+            sale: sale(),
+            lane,
+            doc: self.doc.subscribe(),
+            owner: name.into(),
+            siblings: self.siblings.clone(),
+        };
         let (sender, ended) = mpsc::unbounded_channel();
         let (lane, owner) = booker::lane(config, self.redis(), self.ledger(), sender);
         let (stop, stopped) = oneshot::channel::<()>();

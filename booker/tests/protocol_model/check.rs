@@ -11,6 +11,7 @@ use crate::world::{IDS, NAMES, World};
 fn stock_units(world: &World) -> u64 {
     let units = |logged: &std::sync::Arc<crate::world::Logged>| match &logged.event {
         LaneEvent::Stock { lines, .. } => lines.values().sum(),
+        LaneEvent::TransferIn { lines, .. } => lines.units(),
         _ => 0,
     };
     world.log.iter().map(units).sum()

@@ -65,7 +65,7 @@ impl World {
                     let number = self.number(id);
                     self.seen[number].cancelled |= state == Some(HoldState::Cancelled);
                 }
-                Intent::Stock { .. } => {}
+                Intent::Stock { .. } | Intent::Give { .. } | Intent::Receive { .. } => {}
             }
         }
     }

@@ -187,6 +187,7 @@ impl World {
             epoch: world.fence,
             head: 1,
             free: [(NAMES.item.clone(), i64::try_from(rules.units).unwrap())].into_iter().collect(),
+            moved: [].into(),
         };
         let redis = world.redis_mut();
         assert_eq!(redis.load_begin(&begin), LoadReply::Done);
@@ -310,7 +311,8 @@ fn hash_message(message: &Message, hasher: &mut impl Hasher) {
             LaneEvent::Booked { id, lines, .. } => (0, Some(id), lines.units()).hash(hasher),
             LaneEvent::Refused { id, why, .. } => (1, Some(id), *why as u64).hash(hasher),
             LaneEvent::Cancelled { id, .. } => (2, Some(id), 0).hash(hasher),
-            LaneEvent::Stock { from, .. } => (3, from).hash(hasher),
+            LaneEvent::Stock { from, .. } | LaneEvent::TransferIn { from, .. } => (3, from).hash(hasher),
+            LaneEvent::TransferOut { id, lines, .. } => (4, Some(id), lines.units()).hash(hasher),
         }
     }
 }

@@ -81,7 +81,9 @@ fn lane_event() -> impl Strategy<Value = LaneEvent> {
     let id = "[a-z]{1,9}".prop_map(|key| hold(&key));
     let visitor = any::<[u8; 16]>().prop_map(VisitorHash);
     let item = "[a-z][a-z0-9]{0,9}".prop_map(|id| id.parse::<ItemId>().unwrap());
-    let lines = prop::collection::btree_map(item.clone(), any::<u32>(), 0..4).prop_map(|map| map.into_iter().collect());
+    let lines = prop::collection::btree_map(item.clone(), any::<u32>(), 0..4)
+        .prop_map(|map| map.into_iter().collect::<Lines>());
+    let moved = lines.clone();
     let stock = prop::collection::btree_map(item, any::<u64>(), 0..4);
     let why = prop::sample::select(vec![
         RefuseReason::Gone,
@@ -107,8 +109,15 @@ fn lane_event() -> impl Strategy<Value = LaneEvent> {
             why,
             at
         }),
-        (id, at.clone()).prop_map(|(id, at)| LaneEvent::Cancelled { id, at }),
-        (".{0,20}", stock, at).prop_map(|(from, lines, at)| LaneEvent::Stock { from, lines, at }),
+        (id.clone(), at.clone()).prop_map(|(id, at)| LaneEvent::Cancelled { id, at }),
+        (".{0,20}", stock, at.clone()).prop_map(|(from, lines, at)| LaneEvent::Stock { from, lines, at }),
+        (id, 0..1024u16, moved.clone(), at.clone()).prop_map(|(id, to, lines, at)| LaneEvent::TransferOut {
+            id,
+            to,
+            lines,
+            at
+        }),
+        (".{0,20}", moved, at).prop_map(|(from, lines, at)| LaneEvent::TransferIn { from, lines, at }),
     ]
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use admission::view::Poller;
 use admission::{LineConfig, LineView, Sales, clock};
-use booker::LaneConfig;
+use booker::{LaneConfig, Siblings};
 use domain::token::{Key, KeyId, Keyring};
 use domain::{Actor, SaleDoc, SaleFold, SaleId};
 use ingress::{App, NoEvents, OperatorKey, Parts, SaleHandle, SaleMap, Settings, Tls};
@@ -295,14 +295,18 @@ impl Serving {
         let (doc, _) = watch::channel(Arc::clone(&fold.doc));
         let ended =
             line.as_ref().map_or_else(|| tokio::sync::mpsc::unbounded_channel().0, admission::Line::ended_sender);
+        let siblings = Siblings::default();
         let lanes = (0..fold.doc.lanes).map(|n| {
-            let config = LaneConfig { sale: sale.clone(), lane: n, doc: doc.subscribe(), owner: "test".into() };
+            let (doc, siblings) = (doc.subscribe(), siblings.clone());
+            let config = LaneConfig { sale: sale.clone(), lane: n, doc, owner: "test".into(), siblings };
             let (lane, owner) = booker::lane(config, self.redis.clone(), self.ledger.clone(), ended.clone());
             let mut stop = stop.clone();
             tokio::spawn(owner.run(async move { drop(stop.wait_for(|stop| *stop).await) }));
             lane
         });
-        Handles { lanes: lanes.collect(), line, view, doc }
+        let lanes: Vec<booker::Lane> = lanes.collect();
+        siblings.set(lanes.clone());
+        Handles { lanes, line, view, doc }
     }
 }
 

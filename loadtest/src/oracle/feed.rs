@@ -162,6 +162,17 @@ impl FeedTruth {
                     self.units.entry((lane, item)).or_default().got += units;
                 }
             }
+            LaneEvent::TransferIn { lines, .. } => {
+                for (item, units) in lines.iter() {
+                    self.units.entry((lane, item.clone())).or_default().got += u64::from(units);
+                }
+            }
+            LaneEvent::TransferOut { lines, .. } => {
+                for (item, units) in lines.iter() {
+                    let sum = self.units.entry((lane, item.clone())).or_default();
+                    sum.got = sum.got.saturating_sub(u64::from(units));
+                }
+            }
             LaneEvent::Refused { .. } => {}
         }
     }

@@ -6,7 +6,7 @@ use domain::limits::{MAX_ITEMS, MAX_LOAD_CHUNK};
 use domain::{HoldId, ItemId, VisitorHash};
 
 use super::settle::write_record;
-use super::{MAX_EXACT, Record, bounded};
+use super::{MAX_EXACT, Moved, Record, bounded};
 use crate::call::Call;
 use crate::client::Redis;
 use crate::error::CallError;
@@ -23,6 +23,8 @@ pub struct LoadBegin {
     pub head: u64,
     /// Allocated minus sold, per item, as of `head`.
     pub free: BTreeMap<ItemId, i64>,
+    /// Units given to and received from other lanes as of `head`, of items where there are any.
+    pub moved: BTreeMap<ItemId, Moved>,
 }
 
 /// What a visitor has as of the head.
@@ -79,7 +81,8 @@ pub async fn load_begin(redis: &Redis, keys: &LaneKeys, begin: &LoadBegin) -> Re
     let mut call = Call::new(Id::LoadBegin, keys.slot(), &keys.all());
     call.int(begin.epoch).int(begin.head);
     for (item, free) in &begin.free {
-        call.text(item.as_str()).signed(*free);
+        let Moved { given, received } = begin.moved.get(item).copied().unwrap_or_default();
+        call.text(item.as_str()).signed(*free).int(given).int(received);
     }
     answer(redis, &call).await
 }

@@ -218,6 +218,18 @@ pub struct ItemStock {
     pub free: i64,
     /// Units in held, paying and confirming records.
     pub live: i64,
+    /// Units that went to and came from other lanes.
+    pub moved: Moved,
+}
+
+/// Units of an item that a lane ever gave to and received from other lanes, as of its last event applied. What all lanes
+/// together have given and not received is on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Moved {
+    /// Units given.
+    pub given: u64,
+    /// Units received.
+    pub received: u64,
 }
 
 /// A lane's stock.
@@ -239,10 +251,11 @@ pub async fn stock(redis: &Redis, keys: &LaneKeys) -> Result<LaneStock, CallErro
     let call = Call::new(Id::Stock, keys.slot(), &[keys.lane()]);
     let mut reply = Reader::new(redis.call(&call).await?)?;
     let (now, settled) = (reply.millis()?, reply.int()?);
-    let mut items = Vec::with_capacity(reply.left() / 3);
+    let mut items = Vec::with_capacity(reply.left() / 5);
     while reply.left() > 0 {
         let item: ItemId = reply.text()?.parse().map_err(|_| CallError::broken("an item's name that is none"))?;
-        items.push((item, ItemStock { free: reply.signed()?, live: reply.signed()? }));
+        let (free, live) = (reply.signed()?, reply.signed()?);
+        items.push((item, ItemStock { free, live, moved: Moved { given: reply.int()?, received: reply.int()? } }));
     }
     items.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(LaneStock { now, settled, items })

@@ -5,6 +5,7 @@
 //! sees what an earlier one did.
 
 mod confirm;
+mod give;
 mod hold;
 mod load;
 mod look;
@@ -14,10 +15,11 @@ mod release;
 mod settle;
 
 pub use confirm::{CancelReply, ConfirmReplies, ConfirmReply, ConfirmRequest, cancel, confirm};
+pub use give::{Give, GiveItem, GiveReply, give};
 pub use hold::{HoldGroup, HoldReplies, HoldReply, HoldRequest, PassRef, hold, hold_digest};
 pub use load::{LoadBegin, LoadChunk, LoadEnd, LoadReply, VisitorLoad, load_begin, load_chunk, load_end, unload};
 pub use look::{
-    ItemStock, LaneMeta, LaneState, LaneStock, Look, Undecided, UndecidedPage, VisitorCounts, look, meta, stock,
+    ItemStock, LaneMeta, LaneState, LaneStock, Look, Moved, Undecided, UndecidedPage, VisitorCounts, look, meta, stock,
     undecided, undecided_all,
 };
 pub use mend::{Mend, MendItem, MendReply, Mended, Miscounted, RecountReply, mend, recount};
@@ -42,6 +44,11 @@ pub(crate) fn bounded(what: &'static str, size: usize, most: usize) -> Result<()
 #[cfg(test)]
 pub(crate) fn hold_refusals() -> [(i64, &'static str, HoldReply); 8] {
     hold::REFUSED
+}
+
+#[cfg(test)]
+pub(crate) fn give_refusals() -> [(i64, &'static str, GiveReply); 3] {
+    give::REFUSED
 }
 
 #[cfg(test)]

@@ -64,6 +64,22 @@ pub enum Settling {
         /// Units added per item; an item that is new appears with it.
         lines: BTreeMap<ItemId, u64>,
     },
+    /// Units given to another lane: the claim's record is used up, or they leave free.
+    TransferOut {
+        /// The claim's id.
+        id: HoldId,
+        /// The lane they went to.
+        to: u16,
+        /// Units given.
+        lines: Lines,
+        /// Time of the event.
+        at: Millis,
+    },
+    /// Another lane's units added.
+    TransferIn {
+        /// Units added.
+        lines: Lines,
+    },
 }
 
 /// One event and its place in the log.
@@ -140,7 +156,11 @@ pub async fn settle(redis: &Redis, keys: &LaneKeys, settle: &Settle) -> Result<S
 
 /// Seven arguments: id, state, visitor, fingerprint, pass, `seq;at;why`, lines.
 pub(super) fn write_record(call: &mut Call, id: &HoldId, record: &Record) {
-    call.bytes(id.as_bytes()).bytes(&[letter(record.state)]).bytes(&record.visitor.0).bytes(&record.fp.0);
+    write_record_as(call, id, letter(record.state), record);
+}
+
+fn write_record_as(call: &mut Call, id: &HoldId, state: u8, record: &Record) {
+    call.bytes(id.as_bytes()).bytes(&[state]).bytes(&record.visitor.0).bytes(&record.fp.0);
     call.maybe(record.pass).text(&record.decision_text()).text(&lines_text(&record.lines));
 }
 
@@ -170,6 +190,14 @@ fn write_event(call: &mut Call, event: &SettleEvent) {
         Settling::Stock { lines } => {
             let lines: Vec<String> = lines.iter().map(|(item, units)| format!("{item}={units}")).collect();
             call.text("").text("+").text("").text("").text("").text("").text(&lines.join(","));
+        }
+        Settling::TransferIn { lines } => {
+            call.text("").text("<").text("").text("").text("").text("").text(&lines_text(lines));
+        }
+        Settling::TransferOut { id, to, lines, at } => {
+            let to = VisitorHash::for_lane(*to);
+            let record = decided(HoldState::Sold, &to, NO_FINGERPRINT, None, lines, *at, None);
+            write_record_as(call, id, b'>', &record);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Load, unload, mend, and what reads.
 
-use domain::Millis;
+use domain::{ItemId, Millis};
 
 use super::{Intent, LaneModel};
 use crate::error::CallError;
@@ -17,7 +17,11 @@ impl LaneModel {
             LaneState::Loading { epoch, .. } if epoch > begin.epoch => return LoadReply::Refused,
             _ => {}
         }
-        let items = begin.free.iter().map(|(item, free)| (item.clone(), ItemStock { free: *free, live: 0 })).collect();
+        let item = |(item, free): (&ItemId, &i64)| {
+            let moved = begin.moved.get(item).copied().unwrap_or_default();
+            (item.clone(), ItemStock { free: *free, live: 0, moved })
+        };
+        let items = begin.free.iter().map(item).collect();
         let state = LaneState::Loading { epoch: begin.epoch, head: begin.head, chunks: 0 };
         *self = Self { state, items, ..Self::default() };
         LoadReply::Done

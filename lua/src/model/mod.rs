@@ -3,6 +3,7 @@
 //! Property tests compare every script with it on a real server; the booker's model checker runs it in place of Redis.
 //! It is written from the protocol's rules, one request at a time, without the scripts' batching.
 
+mod give;
 mod hold;
 mod intent;
 mod line;

@@ -1,7 +1,7 @@
 //! Applying committed events.
 
 use domain::state::HoldState;
-use domain::{HoldId, Lines, Millis};
+use domain::{HoldId, Lines, Millis, VisitorHash};
 
 use super::{Intent, LaneModel};
 use crate::error::CallError;
@@ -79,6 +79,21 @@ impl LaneModel {
                 };
                 self.decided(id, old.as_ref(), record);
                 self.confirming.remove(&Intent::Cancel(*id));
+            }
+            Settling::TransferOut { id, to, lines, at } => {
+                let old = self.take_back(id);
+                self.move_units(lines, -1, 0);
+                for (item, units) in lines.iter() {
+                    self.items.entry(item.clone()).or_default().moved.given += u64::from(units);
+                }
+                let sold = decided(HoldState::Sold, VisitorHash::for_lane(*to), *at);
+                self.decided(id, old.as_ref(), Record { lines: lines.clone(), ..sold });
+            }
+            Settling::TransferIn { lines } => {
+                self.move_units(lines, 1, 0);
+                for (item, units) in lines.iter() {
+                    self.items.entry(item.clone()).or_default().moved.received += u64::from(units);
+                }
             }
             Settling::Stock { lines } => {
                 for (item, units) in lines {

@@ -44,8 +44,15 @@ pub(crate) async fn lane(redis: &Redis, keys: &LaneKeys) -> LaneModel {
     for (field, value) in &meta {
         if let Some((kind, item)) = field.split_once(':') {
             let stock = items.entry(item.parse().unwrap()).or_default();
-            let value = value.parse().unwrap();
-            if kind == "f" { stock.free = value } else { stock.live = value }
+            let value: i64 = value.parse().unwrap();
+            let count = || u64::try_from(value).unwrap();
+            match kind {
+                "f" => stock.free = value,
+                "l" => stock.live = value,
+                "g" => stock.moved.given = count(),
+                "r" => stock.moved.received = count(),
+                other => panic!("a lane has no field {other}"),
+            }
         }
     }
     let intent = |member: &Bytes| match member.as_slice() {

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use domain::state::HoldState;
 use domain::{HoldId, ItemId, Lines, Millis, RefuseReason, VisitorHash};
 use lua::lane::{
-    LoadBegin, LoadChunk, MendItem, NO_FINGERPRINT, Record, Settle, SettleEvent, Settling, Undecided, VisitorLoad,
+    LoadBegin, LoadChunk, MendItem, Moved, NO_FINGERPRINT, Record, Settle, SettleEvent, Settling, Undecided,
+    VisitorLoad,
 };
 
 /// The log of a lane and what its owner still has to tell Redis.
@@ -25,6 +26,7 @@ pub(crate) struct Fold {
     pub(crate) sold: BTreeMap<ItemId, i64>,
     pub(crate) records: BTreeMap<HoldId, Record>,
     pub(crate) visitors: BTreeMap<VisitorHash, VisitorLoad>,
+    pub(crate) moved: BTreeMap<ItemId, Moved>,
 }
 
 impl Fold {
@@ -65,6 +67,20 @@ impl Fold {
                 let sold = self.records.get(id).cloned().unwrap();
                 self.records.insert(*id, Record { state: HoldState::Cancelled, seq, at: *at, ..sold });
             }
+            Settling::TransferOut { id, to, lines, at } => {
+                for (item, units) in lines.iter() {
+                    *self.allocated.entry(item.clone()).or_default() -= i64::from(units);
+                    self.moved.entry(item.clone()).or_default().given += u64::from(units);
+                }
+                let given = record(HoldState::Sold, &VisitorHash::for_lane(*to), *at);
+                self.records.insert(*id, Record { lines: lines.clone(), ..given });
+            }
+            Settling::TransferIn { lines } => {
+                for (item, units) in lines.iter() {
+                    *self.allocated.entry(item.clone()).or_default() += i64::from(units);
+                    self.moved.entry(item.clone()).or_default().received += u64::from(units);
+                }
+            }
             Settling::Stock { lines } => {
                 for (item, units) in lines {
                     *self.allocated.entry(item.clone()).or_default() += i64::try_from(*units).unwrap();
@@ -89,7 +105,7 @@ impl Fold {
     }
 
     pub(crate) fn load_begin(&self, epoch: u64, head: u64) -> LoadBegin {
-        LoadBegin { epoch, head, free: self.unsold() }
+        LoadBegin { epoch, head, free: self.unsold(), moved: self.moved.clone() }
     }
 
     /// Everything in chunks of `size`.
@@ -127,6 +143,10 @@ impl Ledger {
 
     pub(crate) fn stock(&mut self, item: &str, units: u64) {
         self.log.push(Settling::Stock { lines: [(item.parse().unwrap(), units)].into_iter().collect() });
+    }
+
+    pub(crate) fn receive(&mut self, item: &str, units: u32) {
+        self.log.push(Settling::TransferIn { lines: [(item.parse().unwrap(), units)].into_iter().collect() });
     }
 
     /// Decides intents by R5: the first event of an id decides, for ever.
@@ -173,7 +193,10 @@ fn decided(fold: &Fold, id: HoldId, record: &Record, at: Millis) -> Settling {
     if lines.is_empty() {
         Settling::Refused { id, visitor, why: RefuseReason::Gone, at }
     } else if lines.iter().all(|(item, units)| room(item, units)) {
-        Settling::Booked { id, visitor, fp, pass, lines, at }
+        match visitor.as_lane() {
+            Some(to) => Settling::TransferOut { id, to, lines, at },
+            None => Settling::Booked { id, visitor, fp, pass, lines, at },
+        }
     } else {
         Settling::Refused { id, visitor, why: RefuseReason::SoldOut, at }
     }

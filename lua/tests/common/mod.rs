@@ -94,7 +94,7 @@ impl Lane {
 
     pub(crate) async fn load(&self, epoch: u64, head: u64, free: &[(&str, i64)]) {
         let free: BTreeMap<_, _> = free.iter().map(|(item, units)| (item.parse().unwrap(), *units)).collect();
-        let begin = LoadBegin { epoch, head, free };
+        let begin = LoadBegin { epoch, head, free, moved: BTreeMap::new() };
         assert_eq!(lane::load_begin(&self.redis, &self.keys, &begin).await.unwrap(), lane::LoadReply::Done);
         let end = LoadEnd { epoch, head, n: 0 };
         assert_eq!(lane::load_end(&self.redis, &self.keys, &end).await.unwrap(), lane::LoadReply::Done);

@@ -41,7 +41,11 @@ fn evidence(events: Vec<LaneEvent>, free: i64, live: i64) -> Evidence {
         truth.head += 1;
         truth.apply(truth.head, event);
     }
-    let stock = LaneStock { now: Millis(1), settled: truth.head, items: vec![(item(), ItemStock { free, live })] };
+    let stock = LaneStock {
+        now: Millis(1),
+        settled: truth.head,
+        items: vec![(item(), ItemStock { free, live, ..ItemStock::default() })],
+    };
     let seen = LaneSeen {
         stock,
         stuck: Vec::new(),
@@ -52,7 +56,7 @@ fn evidence(events: Vec<LaneEvent>, free: i64, live: i64) -> Evidence {
     };
     let acts = [(1, [(item(), 10)].into())].into();
     let sale = SaleTruth { lanes: 1, room: false, acts, limit: Some(4), events: 1, odd: Vec::new() };
-    Evidence { sale, line: LineTruth::default(), lanes: vec![Lane { truth, seen: Ok(seen) }] }
+    Evidence { sale, line: LineTruth::default(), lanes: vec![Lane { truth, seen: Ok(seen) }], stranded: Vec::new() }
 }
 
 fn failed(evidence: &Evidence) -> Vec<&'static str> {
@@ -158,4 +162,67 @@ fn without_redis_the_ledger_is_judged_and_the_rest_is_named() {
     let report = judge(&sale(), &blind, false);
     assert_eq!(report.left_out.len(), 1, "{:?}", report.left_out);
     assert!(report.left_out[0].contains("Redis was not reachable") && report.left_out[0].contains("I2"));
+}
+
+/// Two lanes that share 10 seats; `here` and `there` follow their stock. Redis shows what the ledger leaves.
+fn two_lanes(here: Vec<LaneEvent>, there: Vec<LaneEvent>) -> Evidence {
+    let mut all = evidence(vec![], 0, 0);
+    all.sale.lanes = 2;
+    all.lanes = [here, there].into_iter().zip(0..).map(|(events, number)| lane_of(number, events)).collect();
+    all.stranded = on_their_way(&all.lanes);
+    all
+}
+
+fn lane_of(number: u16, events: Vec<LaneEvent>) -> Lane {
+    let mut truth = LaneTruth::new(sale(), number);
+    for event in std::iter::once(stock("sale/demo:1", 5)).chain(events) {
+        truth.head += 1;
+        truth.apply(truth.head, event);
+    }
+    let free = truth.unsold_at(truth.head)[&item()];
+    let mut lane = evidence(vec![], free, 0).lanes.remove(0);
+    lane.seen.as_mut().unwrap().stock.settled = truth.head;
+    Lane { truth, ..lane }
+}
+
+fn lines(units: u32) -> Lines {
+    [(item(), units)].into_iter().collect()
+}
+
+fn out(to: u16, units: u32) -> LaneEvent {
+    LaneEvent::TransferOut { id: id("t"), to, lines: lines(units), at: Millis(1) }
+}
+
+fn come(from: &str, units: u32) -> LaneEvent {
+    LaneEvent::TransferIn { from: from.to_owned(), lines: lines(units), at: Millis(1) }
+}
+
+#[test]
+fn units_that_moved_between_lanes_are_counted_once() {
+    let moved = two_lanes(vec![out(1, 3)], vec![come("lane/demo/0:2", 3)]);
+    let report = judge(&sale(), &moved, true);
+    assert!(report.passed, "{}", report.text());
+    assert!(report.text().contains("between_lanes (arrived 1, sent 1, units_on_their_way 0)"), "{}", report.text());
+    assert!(report.text().contains("allocated 10, given 10, left 10, sold 0"), "{}", report.text());
+}
+
+#[test]
+fn i5_fails_when_units_left_a_lane_and_never_came_in() {
+    let mut lost = two_lanes(vec![out(1, 3)], vec![]);
+    assert_eq!(lost.stranded, ["lane/demo/0:2"]);
+    assert_eq!(failed(&lost), ["I5"]);
+    lost.stranded.clear();
+    let report = judge(&sale(), &lost, true);
+    assert!(report.passed && report.text().contains("units_on_their_way 3"), "on its way: {}", report.text());
+    assert!(failed(&two_lanes(vec![out(7, 3)], vec![])).contains(&"I1"), "no such lane");
+}
+
+#[test]
+fn i1_fails_when_units_come_in_twice_or_were_not_sent() {
+    let twice = two_lanes(vec![out(1, 3)], vec![come("lane/demo/0:2", 3), come("lane/demo/0:2", 3)]);
+    assert_eq!(failed(&twice), ["I1"]);
+    for wrong in [come("lane/demo/0:2", 4), come("lane/demo/0:1", 3), come("lane/other/0:2", 3), come("nowhere", 3)] {
+        assert!(failed(&two_lanes(vec![out(1, 3)], vec![wrong.clone()])).contains(&"I1"), "{wrong:?}");
+    }
+    assert!(failed(&two_lanes(vec![booked("a", 4), out(1, 2)], vec![come("lane/demo/0:3", 2)])).contains(&"I1"));
 }

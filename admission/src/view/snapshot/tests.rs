@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use lua::lane::ItemStock as LaneItem;
+use lua::lane::{ItemStock as LaneItem, Moved};
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn doc() -> SaleDoc {
 }
 
 fn lane(vip: (i64, i64), floor: (i64, i64)) -> LaneStock {
-    let item = |id: &str, (free, live)| (id.parse().unwrap(), LaneItem { free, live });
+    let item = |id: &str, (free, live)| (id.parse().unwrap(), LaneItem { free, live, moved: Moved::default() });
     LaneStock { now: Millis(0), settled: 1, items: vec![item("floor", floor), item("vip", vip)] }
 }
 
@@ -75,4 +75,26 @@ fn all_held_is_not_sold_out() {
     assert_eq!((held.band, held.state(Phase::Open)), (Some(Band::Held), LineState::Open));
     let over = held.after(&look(0), &doc(), Millis(1));
     assert_eq!((over.state(Phase::Open), over.state(Phase::Closed)), (LineState::SoldOut, LineState::Closed));
+}
+
+/// R11: a unit may be between two lanes, or move behind the look's back.
+#[test]
+fn several_lanes_are_sold_out_after_two_equal_looks_and_with_nothing_between_them() {
+    let look = |settled, given, received| {
+        let moved = Moved { given, received };
+        let items = |moved| ["floor", "vip"].map(|id| (id.parse().unwrap(), LaneItem { moved, ..LaneItem::default() }));
+        let lane = |settled, moved| LaneStock { now: Millis(0), settled, items: items(moved).to_vec() };
+        Looked { line: None, lanes: Some(vec![lane(settled, moved), lane(4, Moved::default())]) }
+    };
+    let band = |shot: &Snapshot| shot.band.unwrap();
+    let once = Snapshot::default().after(&look(7, 0, 0), &doc(), Millis(1));
+    assert_eq!(band(&once), Band::Held, "one look");
+    assert_eq!(band(&once.after(&look(8, 0, 0), &doc(), Millis(2))), Band::Held, "something happened meanwhile");
+    assert_eq!(band(&once.after(&look(7, 0, 0), &doc(), Millis(2))), Band::SoldOut);
+    let moving = Snapshot::default().after(&look(7, 2, 1), &doc(), Millis(1)).after(&look(7, 2, 1), &doc(), Millis(2));
+    assert_eq!(band(&moving), Band::Held, "a unit is on its way");
+    let mut one = look(7, 0, 0);
+    one.lanes.as_mut().unwrap()[1].items.pop();
+    let stocking = Snapshot::default().after(&one, &doc(), Millis(1)).after(&one, &doc(), Millis(2));
+    assert_eq!(stocking.items.iter().map(|item| item.band).collect::<Vec<_>>(), [Band::Held, Band::SoldOut]);
 }
