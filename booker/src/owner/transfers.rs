@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use domain::event::Event as _;
-use domain::limits::{FREE_LOOK_MS, GIVE_MS, MAX_FETCH};
+use domain::limits::{FREE_LOOK_MS, GIVE_MS, MAX_CALLS_IN_FLIGHT, MAX_FETCH};
 use domain::{HoldId, ItemId, LaneEvent, Lines, LogId, VisitorHash};
 use ledger::Entry;
 use lua::CallError;
@@ -124,8 +124,9 @@ impl LaneOwner {
         };
         let Some(neighbours) = &mut self.neighbours else { return };
         if !queued && neighbours.asked == Some(lane) {
-            // Not readable yet, or too much to do: the next question to that lane names it again.
+            // Not readable yet, or too much to do: asked what it has given, that lane names it again.
             neighbours.asked = None;
+            neighbours.fetch.first.push_front(lane);
         }
     }
 
@@ -177,19 +178,18 @@ impl LaneOwner {
     }
 
     pub(super) fn on_fetched(&mut self, lane: u16, answer: Result<Vec<u64>, LaneError>, now: Instant) {
-        let unknown = answer.as_ref().ok().and_then(|seqs| {
-            let fold = self.fold()?;
-            seqs.iter().copied().find(|seq| !fold.has_stock_from(&self.place(lane, *seq)))
-        });
+        let known = |seq: &u64| self.fold().is_none_or(|fold| fold.has_stock_from(&self.place(lane, *seq)));
+        let unknown = answer.iter().flatten().copied().filter(|seq| !known(seq)).take(MAX_CALLS_IN_FLIGHT);
+        let unknown: Vec<u64> = unknown.collect();
         let Some(neighbours) = &mut self.neighbours else { return };
         let Ok(seqs) = answer else { return neighbours.fetched(lane, false, now) };
         if let Some(known) = neighbours.fetch.known.get_mut(usize::from(lane)) {
-            let last = seqs.iter().copied().take_while(|seq| unknown.is_none_or(|first| *seq < first)).last();
+            let last = seqs.iter().copied().take_while(|seq| unknown.first().is_none_or(|first| seq < first)).last();
             *known = last.unwrap_or(*known);
         }
         // With something new the lane is asked again soon: then it is known, and the next one's turn.
-        neighbours.fetched(lane, unknown.is_none(), now);
-        if let Some(seq) = unknown {
+        neighbours.fetched(lane, unknown.is_empty(), now);
+        for seq in unknown {
             self.pull_units(lane, seq);
         }
     }

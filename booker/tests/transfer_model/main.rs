@@ -81,7 +81,7 @@ fn breaks(name: &str, rules: Rules, budget: Budget, expected: &str) {
     assert!(found.contains(expected), "{name}: {found}");
 }
 
-const STATES: usize = 15_000;
+const STATES: usize = 6_000;
 
 #[test]
 fn a_transfer_beside_a_hold_that_is_confirmed() {

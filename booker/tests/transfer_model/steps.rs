@@ -363,6 +363,7 @@ impl World {
     pub(crate) fn drain(&self) -> Result<(), String> {
         let mut world = self.clone();
         for _ in 0..24 {
+            let before = world.fingerprint();
             for l in 0..LANES {
                 if world.lanes[l].owner.is_none() {
                     world.lanes[l].claim();
@@ -376,6 +377,9 @@ impl World {
                     world.pull(l);
                 }
                 world.form(l);
+            }
+            if world.fingerprint() == before {
+                break;
             }
         }
         world.check()?;
