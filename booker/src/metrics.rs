@@ -173,18 +173,16 @@ impl Metrics {
         let labelled = |of: &Metric, label, values| Labelled::new(of, sale, &lane, label, values);
         let counter = |of: &Metric| counter!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone());
         // A gauge of several lanes would show whichever spoke last.
-        let gauge = |of: &Metric| match own {
-            true => gauge!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone()),
-            false => Gauge::noop(),
+        let gauge = |of: &Metric| {
+            if own { gauge!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone()) } else { Gauge::noop() }
         };
         let histogram = |of: &Metric| histogram!(of.name, "sale" => sale.to_owned(), "lane" => lane.clone());
         let figure =
             |name: &'static str| [("sale", sale.to_owned()), ("lane", lane.clone()), ("figure", name.to_owned())];
         let difference = |name| if own { gauge!(DIFFERENCE.name, &figure(name)) } else { Gauge::noop() };
-        let state = |name: &'static str| match own {
-            true => (name, gauge!(STATE.name, "sale" => sale.to_owned(), "lane" => lane.clone(), "state" => name)),
-            false => (name, Gauge::noop()),
-        };
+        let of_state =
+            |name: &'static str| gauge!(STATE.name, "sale" => sale.to_owned(), "lane" => lane.clone(), "state" => name);
+        let state = |name: &'static str| (name, if own { of_state(name) } else { Gauge::noop() });
         Self {
             holds: labelled(&HOLDS_TOTAL, "outcome", HOLDS),
             confirms: labelled(&CONFIRMS_TOTAL, "outcome", CONFIRMS),

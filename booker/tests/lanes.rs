@@ -276,7 +276,7 @@ async fn a_busy_lane_asks_before_it_is_dry() {
     let sale = Sale::new(4_000).await;
     let lane = sale.lane(0).await.unwrap();
     // Faster than it could go on for half a second.
-    for v in 0..600 {
+    for v in 0..900 {
         let held = lane.hold(Sale::request(0, v, 1)).await.unwrap();
         assert!(matches!(held, HoldAnswer::Hold { .. }), "{held:?}");
     }

@@ -156,10 +156,11 @@ fn refusal(answer: &HoldAnswer) -> Problem {
         HoldAnswer::KeyReused => outcome::key_reused(),
         HoldAnswer::Gone(why) => outcome::gone(*why),
         HoldAnswer::SoldOut => outcome::refused(Name::SoldOut, "Fewer units are left than were asked for."),
-        HoldAnswer::AllHeld => {
-            outcome::refused(Name::AllHeld, "The units that are left are in others' checkout; some may come back.")
-                .retry_after(HELD_RETRY_MS)
-        }
+        HoldAnswer::AllHeld => outcome::refused(
+            Name::AllHeld,
+            "The units that are left are in others' checkout or on their way; some may come back.",
+        )
+        .retry_after(HELD_RETRY_MS),
         HoldAnswer::Limit => {
             outcome::refused(Name::LimitReached, "The visitor would have more units than the sale allows one visitor.")
         }
