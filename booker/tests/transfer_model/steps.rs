@@ -262,17 +262,19 @@ impl World {
     fn pull(&mut self, l: usize) {
         let known = self.lanes[l].owner.as_ref().map(|owner| owner.committer.clone());
         let Some(known) = known.filter(|_| self.pulls < 4) else { return };
+        let mut pulled = false;
         for (seq, event) in (1..).zip(self.lanes[1 - l].log.clone().iter()) {
             if let LaneEvent::TransferOut { to, lines, .. } = event
                 && *to == number(l)
             {
                 let from = self.origin(l, seq);
                 if !known.fold().has_stock_from(&from) {
+                    pulled = true;
                     self.offer(l, Some(Intent::Receive { from, lines: lines.clone() }));
                 }
             }
         }
-        self.pulls += u8::from(!self.rules.origin);
+        self.pulls += u8::from(pulled && !self.rules.origin);
     }
 
     fn question(&mut self) {
