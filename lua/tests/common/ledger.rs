@@ -159,7 +159,8 @@ impl Ledger {
                 Undecided::Confirm(_, None) => {}
                 Undecided::Confirm(id, Some(record)) => self.log.push(decided(&fold, *id, record, at)),
                 Undecided::Cancel(id) => match fold.records.get(id) {
-                    Some(sold) if sold.state == HoldState::Sold => {
+                    // Units given to another lane are no booking.
+                    Some(sold) if sold.state == HoldState::Sold && sold.visitor.as_lane().is_none() => {
                         let Record { visitor, fp, pass, lines, .. } = sold.clone();
                         self.log.push(Settling::Cancelled { id: *id, visitor, fp, pass, lines, at });
                     }
