@@ -115,7 +115,7 @@ impl Neighbours {
     }
 
     pub(super) fn wants_round(&self) -> bool {
-        !self.reading && !(self.parked.is_empty() && self.fill.is_empty())
+        !(self.reading || self.parked.is_empty() && self.fill.is_empty())
     }
 
     fn wants_look(&self) -> bool {
