@@ -158,20 +158,20 @@ async fn see(
 
 /// Counts until live units and records agree, a few times: a record that the indexes lost is put back by the ticker meanwhile.
 async fn count(redis: &Redis, keys: &LaneKeys) -> Result<(Vec<Miscounted>, Option<String>), String> {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut uncounted) = (Vec::new(), None);
     for again in 0..COUNTS {
         if again > 0 {
             sleep(COUNT_EVERY).await;
         }
         match lua::lane::recount(redis, keys).await.map_err(|error| format!("Redis: {error}"))? {
             RecountReply::Counted(none) if none.is_empty() => return Ok((none, None)),
-            RecountReply::Counted(some) => wrong = some,
-            RecountReply::TooMany(records) => {
-                return Ok((Vec::new(), Some(format!("{records} live records are too many to count at once"))));
+            RecountReply::Counted(some) => (wrong, uncounted) = (some, None),
+            RecountReply::Changed => {
+                (wrong, uncounted) = (Vec::new(), Some("the lane changes while its records are counted".to_owned()));
             }
         }
     }
-    Ok((wrong, None))
+    Ok((wrong, uncounted))
 }
 
 fn id_of(undecided: &Undecided) -> HoldId {

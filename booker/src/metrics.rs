@@ -69,6 +69,8 @@ const WAYS: &[&str] = &["in", "out"];
 const ASKED: &[&str] = &["given", "nothing", "failed"];
 /// What the reconciler compares.
 const COMPARED: &[&str] = &["free", "live"];
+/// How a count of live units ended.
+const RECOUNTED: &[&str] = &["counted", "changed"];
 /// Lane states.
 pub(crate) const STATES: &[&str] = &["waiting", "claiming", "folding", "loading", "serving", "unloaded", "stopped"];
 metrics! {
@@ -91,6 +93,7 @@ metrics! {
     TRANSFERRED = "holdfast_booker_transferred_units_total", Counter, "units", [("way", WAYS)], "Units that this lane got from, or gave to, other lanes of the sale.";
     ASKS = "holdfast_booker_asks_total", Counter, "asks", [("outcome", ASKED)], "Times this lane asked another one for units.";
     DRY_HOLDS = "holdfast_booker_dry_holds_total", Counter, "holds", [], "Holds that this lane had too few units for, and that waited for another lane's.";
+    RECOUNTS = "holdfast_booker_recounts_total", Counter, "counts", [("result", RECOUNTED)], "Counts of the records' live units; `changed`: the lane has many, and somebody was served meanwhile.";
     STATE = "holdfast_booker_lane_state", Gauge, "lanes", [("state", STATES)], "1 for the state the lane is in, 0 for the others; `stopped` means that the ledger lost data.";
 }
 
@@ -164,6 +167,7 @@ pub(crate) struct Metrics {
     pub(crate) difference_live: Gauge,
     pub(crate) mended_free: Counter,
     pub(crate) mended_live: Counter,
+    pub(crate) recounts: Labelled,
     states: Vec<(&'static str, Gauge)>,
 }
 
@@ -202,6 +206,7 @@ impl Metrics {
             difference_live: difference("live"),
             mended_free: counter!(MENDED.name, &figure("free")),
             mended_live: counter!(MENDED.name, &figure("live")),
+            recounts: labelled(&RECOUNTS, "result", RECOUNTED),
             states: STATES.iter().map(|name| state(name)).collect(),
         }
     }

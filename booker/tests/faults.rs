@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use booker::{CancelAnswer, ConfirmAnswer, HoldAnswer, Lane, LaneError};
 use common::{PATIENCE, World, confirmed, held, id, is_booked, request, until, visitor};
@@ -286,7 +286,17 @@ async fn without_the_lease_nobody_claims_and_a_stopped_owner_gives_it_back() {
     let fence = one.lane.status().fence;
     let two = world.owner("two");
     assert_eq!(two.lane.hold(request(1, "k", 1)).await, Err(LaneError::NoOwner));
-    tokio::time::sleep(Duration::from_millis(1_300)).await; // longer than a lease lives: it was renewed
+    // Seen from outside, a lease has more time left only when it was renewed; five renewals take longer than one lease lives.
+    let (begin, mut left, mut renewals) = (Instant::now(), u64::MAX, 0);
+    while renewals < 5 {
+        let seen = lua::lease::take(&world.redis(), (&world.keys()).into(), "somebody", 1_000).await.unwrap();
+        let lua::lease::Lease::Other { owner, left_ms } = seen else { panic!("the lease ran out") };
+        assert_eq!(owner, "one");
+        renewals += u32::from(left_ms > left);
+        left = left_ms;
+        assert!(begin.elapsed() < PATIENCE, "not renewed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     assert_eq!(two.lane.status().fence, 0);
     assert_eq!(one.lane.status().fence, fence);
     one.stop().await;

@@ -87,7 +87,8 @@ pub const MAX_SETTLE_EVENTS: usize = 256;
 pub const MAX_SETTLE_RESOLUTIONS: usize = 1_024;
 /// Records or intents that one script call looks through.
 pub const SCAN_CHUNK: usize = 500;
-/// Records that one script call may count to compare them with a lane's live units: some 10 ms of Redis' time.
+/// Records that one script call counts to compare them with a lane's live units: some 10 ms of Redis' time. More are counted in
+/// several calls, as long as nothing changes meanwhile.
 pub const MAX_RECOUNT: usize = 5_000;
 /// Bytes of the document that a line's owner publishes through Redis.
 pub const MAX_LINE_DOC_BYTES: usize = 8_192;
@@ -119,10 +120,12 @@ pub const OWNER_RETRY_MS: (u64, u64) = (25, 1_000);
 pub const BROKEN_CALLS: u32 = 3;
 /// See [`BROKEN_CALLS`].
 pub const BROKEN_WITHIN_MS: u64 = 10_000;
+/// Milliseconds between two log lines about scripts that fail: under load all of them do at once.
+pub const BROKEN_SAY_MS: u64 = 1_000;
 /// Milliseconds between two loads of damaged keys, at first and at most (doubled in between): each ends the undecided holds.
 pub const BROKEN_PAUSE_MS: (u64, u64) = (1_000, 60_000);
-/// Milliseconds between two counts of a lane's live units from its records.
-pub const RECOUNT_EVERY_MS: u64 = 3_000;
+/// Milliseconds between two counts of a lane's live units from its records: a hundredth of Redis' time at most.
+pub const RECOUNT_EVERY_MS: u64 = 1_000;
 /// Milliseconds between two comparisons of Redis with the fold.
 pub const RECONCILE_EVERY_MS: u64 = 1_000;
 /// Milliseconds between two looks of a lane's owner at Redis and the ledger.

@@ -4,7 +4,7 @@
 -- released becomes a record of no units, so that the ledger decides (R1, R2); units stay claimed, I2 holds.
 --
 -- KEYS
---   [1] lane: hash of meta
+--   [1] lane: hash of meta, number of edits
 --   [2] holds: hash of records
 --   [3] due: sorted set of deadlines
 --   [4] visitors: hash of counters
@@ -27,7 +27,8 @@ if not (most and unknown_most) or (#ARGV - FIXED) % EACH ~= 0 then
   return redis.error_reply('ERR confirm: wrong arguments')
 end
 local now = clock()
-if call('HGET', KEYS[1], 'loaded') ~= '1' then return not_loaded() end
+local meta = call('HMGET', KEYS[1], 'loaded', 'edits')
+if meta[1] ~= '1' then return not_loaded() end
 
 local ids = {}
 for i = FIXED + 1, #ARGV, EACH do ids[#ids + 1] = ARGV[i] end
@@ -81,6 +82,8 @@ for i = FIXED + 1, #ARGV, EACH do
   replies[#replies + 1] = reply
 end
 
+-- Records that move from one index to the other are an edit for who counts them.
+if #set > 0 then call('HSET', KEYS[1], 'edits', (tonumber(meta[2]) or 0) + 1) end
 write('HSET', KEYS[2], set)
 write('ZREM', KEYS[3], rem)
 write('SADD', KEYS[5], add)

@@ -48,7 +48,7 @@ for i = FIXED + 1, #ARGV, EACH do
 end
 local records = read(KEYS[2], ids)
 want_overdue(records, overdue)
-if read_stock(KEYS[1], 'loaded') ~= '1' then return not_loaded() end
+if not read_stock(KEYS[1]) then return not_loaded() end
 read_visitors(KEYS[4])
 
 local known = {}
@@ -110,6 +110,6 @@ for i = FIXED + 1, #ARGV, EACH do
 end
 
 write_reaped(KEYS[2], KEYS[3])
-write_stock(KEYS[1])
+write_stock(KEYS[1], has_reaped())
 write_visitors(KEYS[4])
 return replies

@@ -21,17 +21,10 @@ local first = tonumber(ARGV[2])
 if not first or (#ARGV - FIXED) % EACH ~= 0 then
   return redis.error_reply('ERR join: wrong arguments')
 end
-local meta = redis.call('HMGET', KEYS[1], 'loaded', 'epoch')
-if meta[1] ~= '1' then
-  return redis.error_reply('NOTLOADED the line is not loaded')
-end
-if meta[2] ~= ARGV[1] then return { WRONG_EPOCH, tonumber(meta[2]) } end
-local names, numbers = {}, {}
-for i = FIXED + 1, #ARGV, EACH do names[#names + 1] = ARGV[i] end
-if #names > 0 then
-  local known = redis.call('HMGET', KEYS[2], unpack(names))
-  for i = 1, #names do numbers[names[i]] = known[i] end
-end
+local epoch = epoch_of(KEYS[1])
+if not epoch then return not_loaded() end
+if epoch ~= ARGV[1] then return { WRONG_EPOCH, tonumber(epoch) or 0 } end
+local numbers = read_numbers(KEYS[2], FIXED + 1, EACH)
 
 local used, set, replies = 0, {}, { JOINED, 0 }
 for i = FIXED + 1, #ARGV, EACH do
@@ -48,6 +41,6 @@ for i = FIXED + 1, #ARGV, EACH do
     used = used + 1
   end
 end
-if used > 0 then redis.call('HSET', KEYS[2], unpack(set)) end
+write_numbers(KEYS[2], set)
 replies[2] = used
 return replies

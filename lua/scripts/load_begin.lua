@@ -1,7 +1,7 @@
 -- load_begin: clears a lane and starts a load (R9).
 --
--- Guarantee: refused when the lane is loaded, or a load of a higher epoch has begun. Until load_end everything else
--- answers NOTLOADED.
+-- Guarantee: refused when the lane is loaded, or a load of a higher epoch has begun; one without its figures is damaged
+-- and belongs to nobody. Until load_end everything else answers NOTLOADED.
 --
 -- KEYS
 --   [1] lane: hash of meta, free and live units, units given and received
@@ -23,8 +23,10 @@ local epoch = tonumber(ARGV[1])
 if not (epoch and tonumber(ARGV[2])) or (#ARGV - FIXED) % EACH ~= 0 then
   return redis.error_reply('ERR load_begin: wrong arguments')
 end
-local meta = redis.call('HMGET', KEYS[1], 'loaded', 'epoch')
-if meta[1] == '1' or (tonumber(meta[2]) or 0) > epoch then return { REFUSED } end
+local meta = redis.call('HMGET', KEYS[1], 'loaded', 'epoch', 'settled', 'chunks')
+local theirs, settled, chunks = tonumber(meta[2]), tonumber(meta[3]), tonumber(meta[4])
+local loaded, loading = meta[1] == '1', meta[1] == '0' and chunks
+if theirs and settled and (loaded or (loading and theirs > epoch)) then return { REFUSED } end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 redis.call('HSET', KEYS[1], 'loaded', '0', 'epoch', ARGV[1], 'settled', ARGV[2], 'chunks', '0')
 for i = FIXED + 1, #ARGV, EACH do

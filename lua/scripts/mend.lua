@@ -19,10 +19,11 @@ if not expected or (#ARGV - FIXED) % EACH ~= 0 then
   return redis.error_reply('ERR mend: wrong arguments')
 end
 local meta = redis.call('HMGET', KEYS[1], 'loaded', 'settled')
-if meta[1] ~= '1' then
+local settled = tonumber(meta[2])
+if meta[1] ~= '1' or not settled then
   return redis.error_reply('NOTLOADED the lane is not loaded')
 end
-if tonumber(meta[2]) ~= expected then return { BEHIND, tonumber(meta[2]) } end
+if settled ~= expected then return { BEHIND, settled } end
 local reply = { DONE, expected }
 for i = FIXED + 1, #ARGV, EACH do
   local item = ARGV[i]

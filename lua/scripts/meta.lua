@@ -16,14 +16,15 @@
 local EMPTY, LOADING, LOADED = 0, 1, 2
 
 local meta = redis.call('HMGET', KEYS[1], 'loaded', 'epoch', 'settled', 'chunks')
-local epoch, settled = tonumber(meta[2]), tonumber(meta[3])
+local epoch, settled, chunks = tonumber(meta[2]), tonumber(meta[3]), tonumber(meta[4])
+-- Without its figures a lane is as good as empty: load_begin takes it.
 local state = EMPTY
 if epoch and settled then
-  if meta[1] == '1' then state = LOADED elseif meta[1] == '0' then state = LOADING end
+  if meta[1] == '1' then state = LOADED elseif meta[1] == '0' and chunks then state = LOADING end
 end
 redis.call('HLEN', KEYS[5])
 local time = redis.call('TIME')
 return {
-  time[1] * 1000 + math.floor(time[2] / 1000), state, epoch or 0, settled or 0, tonumber(meta[4]) or 0,
+  time[1] * 1000 + math.floor(time[2] / 1000), state, epoch or 0, settled or 0, chunks or 0,
   redis.call('SCARD', KEYS[4]), redis.call('HLEN', KEYS[2]), redis.call('ZCARD', KEYS[3]),
 }

@@ -19,17 +19,10 @@ local FIXED, EACH = 1, 4
 if #ARGV < FIXED or (#ARGV - FIXED) % EACH ~= 0 then
   return redis.error_reply('ERR present: wrong arguments')
 end
-local meta = redis.call('HMGET', KEYS[1], 'loaded', 'epoch')
-if meta[1] ~= '1' then
-  return redis.error_reply('NOTLOADED the line is not loaded')
-end
-if meta[2] ~= ARGV[1] then return { WRONG_EPOCH, tonumber(meta[2]) } end
-local names, numbers = {}, {}
-for i = FIXED + 1, #ARGV, EACH do names[#names + 1] = ARGV[i] end
-if #names > 0 then
-  local known = redis.call('HMGET', KEYS[2], unpack(names))
-  for i = 1, #names do numbers[names[i]] = known[i] end
-end
+local epoch = epoch_of(KEYS[1])
+if not epoch then return not_loaded() end
+if epoch ~= ARGV[1] then return { WRONG_EPOCH, tonumber(epoch) or 0 } end
+local numbers = read_numbers(KEYS[2], FIXED + 1, EACH)
 
 local set, replies = {}, { PRESENTED }
 for i = FIXED + 1, #ARGV, EACH do
@@ -42,5 +35,5 @@ for i = FIXED + 1, #ARGV, EACH do
   end
   replies[#replies + 1] = tonumber(numbers[name]) or 0
 end
-if #set > 0 then redis.call('HSET', KEYS[2], unpack(set)) end
+write_numbers(KEYS[2], set)
 return replies

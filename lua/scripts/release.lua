@@ -31,7 +31,7 @@ for i = 1, #ids do
   known[ids[i]] = records[i]
   want_live(records[i])
 end
-if read_stock(KEYS[1], 'loaded') ~= '1' then return not_loaded() end
+if not read_stock(KEYS[1]) then return not_loaded() end
 read_visitors(KEYS[4])
 
 local set, add, replies = {}, {}, {}
@@ -61,6 +61,6 @@ end
 
 write('HSET', KEYS[2], set)
 write('ZADD', KEYS[3], add)
-write_stock(KEYS[1])
+write_stock(KEYS[1], #set > 0)
 write_visitors(KEYS[4])
 return replies

@@ -1,7 +1,8 @@
 -- settle: applies committed events in order, then resolutions, and takes what they decide from the intents (R8).
 --
 -- Guarantee: all or nothing, and once: refused unless the lane stands at the expected seq. Complete for ids that this
--- server has never heard of. I2 holds for the new seq.
+-- server has never heard of. I2 holds for the new seq. A record that has the event already (somebody turned the seq back)
+-- moves no units again.
 --
 -- KEYS
 --   [1] lane: hash of meta, free and live units, units given and received
@@ -32,8 +33,9 @@ if #ARGV < last then
   return redis.error_reply('ERR settle: wrong arguments')
 end
 local meta = call('HMGET', KEYS[1], 'loaded', 'settled')
-if meta[1] ~= '1' then return not_loaded() end
-if tonumber(meta[2]) ~= expected then return { BEHIND, tonumber(meta[2]) } end
+local settled = tonumber(meta[2])
+if meta[1] ~= '1' or not settled then return not_loaded() end
+if settled ~= expected then return { BEHIND, settled } end
 
 local ids = {}
 for i = FIXED + 1, last, EACH do
@@ -49,7 +51,7 @@ for i = 1, #ids do
   known[ids[i]] = records[i]
   want_live(records[i])
 end
-read_stock(KEYS[1], 'loaded')
+read_stock(KEYS[1])
 read_visitors(KEYS[4])
 
 local written, written_ids, rem, decided = {}, {}, {}, {}
@@ -85,6 +87,12 @@ local function decide(i, old)
   known[id] = record
 end
 
+-- An id is booked once and cancelled once, for ever (R1).
+local function has_happened(old, state)
+  local now = old and sub(old, 1, 1)
+  return (state == 's' and (now == 's' or now == 'x')) or (state == 'x' and now == 'x')
+end
+
 local function apply(i)
   local id, state, name, pass = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 4]
   local lines = lines_of(ARGV[i + 6])
@@ -94,6 +102,10 @@ local function apply(i)
     return
   end
   local old, visitor = known[id], visitors[name]
+  if has_happened(old, state) then
+    decided[#decided + 1] = state == 'x' and 'x' .. id or id
+    return
+  end
   if old then give_back(old) end
   if state == 's' then
     move(lines, -1, 0)
@@ -143,5 +155,5 @@ write('ZREM', KEYS[3], rem)
 write('SREM', KEYS[5], decided)
 write_visitors(KEYS[4])
 write('HSET', KEYS[1], totals)
-write_stock(KEYS[1], 'settled', expected + events)
+write_stock(KEYS[1], true, expected + events)
 return { SETTLED, expected + events }

@@ -1,9 +1,10 @@
 //! The handle that every script call goes through.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use domain::limits::{REDIS_CALL_MS, REDIS_CONNECT_MS, REDIS_PACE_MS};
+use domain::limits::{BROKEN_SAY_MS, REDIS_CALL_MS, REDIS_CONNECT_MS, REDIS_PACE_MS};
 use redis::Value;
 use tokio::time::Instant;
 
@@ -46,6 +47,9 @@ struct Inner {
     settings: Settings,
     nodes: Nodes,
     metrics: Metrics,
+    born: Instant,
+    /// Milliseconds after `born` at which the next failed script is worth a line.
+    said: AtomicU64,
 }
 
 /// Which server has which slots. More servers are more variants here, and the same calls.
@@ -67,7 +71,8 @@ impl Redis {
     #[must_use]
     pub fn new(target: Target, settings: Settings) -> Self {
         let nodes = Nodes::One(Node::new(target, settings.connect, settings.pace));
-        Self { inner: Arc::new(Inner { settings, nodes, metrics: Metrics::new() }) }
+        let (born, said) = (Instant::now(), AtomicU64::new(0));
+        Self { inner: Arc::new(Inner { settings, nodes, metrics: Metrics::new(), born, said }) }
     }
 
     /// Runs a script.
@@ -75,10 +80,19 @@ impl Redis {
         let begin = Instant::now();
         let result = self.run(call, begin + self.inner.settings.call).await;
         if let Err(CallError::Broken { why }) = &result {
-            tracing::error!(script = call.script.name, %why, "a script failed, perhaps half applied");
+            self.say_broken(call.script.name, why);
         }
         self.inner.metrics.called(call.script, call.group, begin.elapsed(), result.as_ref().err());
         result
+    }
+
+    /// One line a second: whoever calls learns of each, and so do the metrics.
+    fn say_broken(&self, script: &'static str, why: &str) {
+        let (now, said) = (self.inner.born.elapsed(), &self.inner.said);
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        if said.fetch_update(Relaxed, Relaxed, |next| (next <= now).then_some(now + BROKEN_SAY_MS)).is_ok() {
+            tracing::error!(script, why, "a script failed, perhaps half applied");
+        }
     }
 
     async fn run(&self, call: &Call, deadline: Instant) -> Result<Value, CallError> {

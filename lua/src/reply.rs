@@ -80,7 +80,3 @@ pub(crate) fn bytes(value: Value) -> Result<Vec<u8>, CallError> {
         other => Err(unexpected("text", &other)),
     }
 }
-
-pub(crate) fn sixteen(bytes: &[u8]) -> Result<[u8; 16], CallError> {
-    bytes.try_into().map_err(|_| CallError::broken("an id that has not 16 bytes"))
-}

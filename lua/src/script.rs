@@ -65,9 +65,9 @@ scripts! {
     Undecided "undecided" 3 " flags=no-writes" [];
     Meta "meta" 5 " flags=no-writes" [];
     Stock "stock" 1 " flags=no-writes" [];
-    Recount "recount" 4 " flags=no-writes" [];
-    Join "join" 2 "" [];
-    Present "present" 2 "" [];
+    Recount "recount" 4 " flags=no-writes" ["base", "visitors", "stock"];
+    Join "join" 2 "" ["numbers"];
+    Present "present" 2 "" ["numbers"];
     LinePublish "line_publish" 2 "" [];
     LineLoad "line_load" 2 "" [];
     LineLook "line_look" 2 " flags=no-writes" [];

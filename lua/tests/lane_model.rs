@@ -15,7 +15,7 @@ use domain::state::HoldState;
 use domain::{Millis, VisitorHash};
 use ledger::Ledger;
 use lua::lane::{
-    self, ConfirmRequest, Give, GiveItem, HoldRequest, LaneState, LoadEnd, LoadReply, Mend, MendReply, RecountReply,
+    self, ConfirmRequest, Give, GiveItem, HoldRequest, LaneState, LoadEnd, LoadReply, Mend, MendReply, ReapCursor, RecountReply,
     ReleaseRequest, SettleReply, Undecided,
 };
 use lua::model::{Intent, LaneModel};
@@ -177,7 +177,7 @@ impl World {
                 same(lane::leave(&self.redis, &self.keys, &passes).await, &self.model.leave(&passes));
             }
             Op::Reap => {
-                let real = lane::reap(&self.redis, &self.keys, 0).await;
+                let real = lane::reap(&self.redis, &self.keys, ReapCursor::default()).await;
                 let now = real.as_ref().map_or(Millis(0), |reply| reply.now);
                 same(real, &self.model.reap(now));
             }

@@ -51,7 +51,7 @@ impl LaneOwner {
         self.metrics.mended_free.increment(units);
     }
 
-    /// Counts the live units of the records, at one moment.
+    /// Counts the live units of the records, as of one moment.
     pub(super) fn recount(&mut self) {
         let Phase::Serving(tenure) = &mut self.phase else { return };
         if tenure.committer.settled().is_none() || std::mem::replace(&mut tenure.recounting, true) {
@@ -64,8 +64,13 @@ impl LaneOwner {
     pub(super) fn on_recounted(&mut self, result: Result<RecountReply, CallError>) {
         let Phase::Serving(tenure) = &mut self.phase else { return };
         tenure.recounting = false;
-        // More records than may be counted at once are not compared: `audit` does it for a sale at rest.
-        let Ok(RecountReply::Counted(wrong)) = result else { return };
+        let wrong = match result {
+            Ok(RecountReply::Counted(wrong)) => wrong,
+            // Many records, and somebody was served between two parts: a quieter moment will come.
+            Ok(RecountReply::Changed) => return self.metrics.recounts.count("changed"),
+            Err(_) => return,
+        };
+        self.metrics.recounts.count("counted");
         let units = wrong.iter().map(|item| item.live.abs_diff(item.claimed)).sum();
         self.metrics.difference_live.set(count(units));
         let Some(first) = wrong.first() else {

@@ -9,6 +9,7 @@ use domain::limits::{
 use domain::{LaneEvent, Millis};
 use ledger::{Entry, Writer};
 use lua::CallError;
+use lua::lane::ReapCursor;
 use lua::lease::Lease;
 use tokio::time::Instant;
 
@@ -69,7 +70,7 @@ pub(super) struct Tenure {
     pub(super) damage: Damage,
     pub(super) rereading: bool,
     pub(super) reaping: bool,
-    pub(super) reap_cursor: u64,
+    pub(super) reap_cursor: ReapCursor,
     pub(super) pulling: bool,
     /// Seq of the sale's log up to which stock was taken over.
     pub(super) pulled: u64,
@@ -315,7 +316,7 @@ impl LaneOwner {
             damage: Damage::default(),
             rereading: false,
             reaping: false,
-            reap_cursor: 0,
+            reap_cursor: ReapCursor::default(),
             pulling: false,
             pulled: 0,
             closed_at: None,

@@ -149,7 +149,7 @@ impl LaneOwner {
         tenure.reaping = false;
         let Ok(reaped) = result else { return };
         tenure.reap_cursor = reaped.cursor;
-        tenure.reap_rounds += u64::from(reaped.cursor == 0);
+        tenure.reap_rounds += u64::from(reaped.cursor.holds == 0);
         if reaped.more {
             self.timers.reap = now;
         }

@@ -14,8 +14,8 @@ use domain::event::Event as _;
 use domain::{Fingerprint, HoldId, HoldState, LaneEvent, Millis};
 use ledger::{Append, Entry, Writer};
 use lua::lane::{
-    ConfirmReply, ConfirmRequest, HoldGroup, HoldReply, HoldRequest, LoadReply, ReleaseReply, ReleaseRequest, Settle,
-    SettleReply, Undecided,
+    ConfirmReply, ConfirmRequest, HoldGroup, HoldReply, HoldRequest, LoadReply, ReapCursor, ReleaseReply,
+    ReleaseRequest, Settle, SettleReply, Undecided,
 };
 
 use super::common::{self, World, id, lines, visitor};
@@ -254,11 +254,11 @@ impl<'a> Hand<'a> {
             assert_eq!(self.look().await, Verdict::Fine);
             while self.load_step().await.is_some() {}
             self.settle().await;
-            let mut cursor = 0;
+            let mut cursor = ReapCursor::default();
             loop {
                 let reaped = lua::lane::reap(&self.world.redis(), &self.world.keys(), cursor).await.unwrap();
                 cursor = reaped.cursor;
-                if cursor == 0 {
+                if cursor == ReapCursor::default() {
                     break;
                 }
             }

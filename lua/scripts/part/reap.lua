@@ -54,6 +54,10 @@ local function reap(id, record, now, keep)
   return record
 end
 
+local function has_reaped()
+  return #rem + #add > 0
+end
+
 local function write_reaped(holds, due)
   write('HDEL', holds, gone)
   write('HSET', holds, set)

@@ -26,6 +26,7 @@ local function is_live(record)
 end
 
 -- Stock: wanted first, read together, changed here.
+local edits = 0
 local free, live, items, wanted, changed, changes = {}, {}, {}, {}, {}, {}
 local function want_items(lines)
   for i = 1, #lines, 2 do
@@ -37,19 +38,20 @@ local function want_items(lines)
   end
 end
 
--- Reads the wanted items and one more field of the lane, whose value is returned.
-local function read_stock(key, field)
-  local fields = { field }
+-- Reads the wanted items and whether the lane is loaded, which is returned.
+local function read_stock(key)
+  local fields = { 'loaded', 'edits' }
   for i = 1, #items do
-    fields[2 * i] = 'f:' .. items[i]
-    fields[2 * i + 1] = 'l:' .. items[i]
+    fields[2 * i + 1] = 'f:' .. items[i]
+    fields[2 * i + 2] = 'l:' .. items[i]
   end
   local values = read(key, fields)
+  edits = tonumber(values[2]) or 0
   for i = 1, #items do
-    free[items[i]] = tonumber(values[2 * i])
-    live[items[i]] = tonumber(values[2 * i + 1])
+    free[items[i]] = tonumber(values[2 * i + 1])
+    live[items[i]] = tonumber(values[2 * i + 2])
   end
-  return values[1]
+  return values[1] == '1'
 end
 
 -- An item that has no figures (somebody removed them) starts from zero; mend sets it right.
@@ -65,10 +67,11 @@ local function move(lines, to_free, to_live)
   end
 end
 
--- Writes changed items and, when given, one more field.
-local function write_stock(key, field, value)
+-- Writes changed items and, when given, the settled seq. Whatever changed is counted as an edit, also records that only
+-- moved in an index: who counts records in several calls learns that they are not of one moment.
+local function write_stock(key, moved, settled)
   local pairs_of = {}
-  if field then pairs_of = { field, value } end
+  if settled then pairs_of = { 'settled', settled } end
   for i = 1, #changes do
     local item, n = changes[i], #pairs_of
     pairs_of[n + 1] = 'f:' .. item
@@ -76,6 +79,9 @@ local function write_stock(key, field, value)
     pairs_of[n + 3] = 'l:' .. item
     pairs_of[n + 4] = live[item]
   end
+  if #pairs_of == 0 and not moved then return end
+  pairs_of[#pairs_of + 1] = 'edits'
+  pairs_of[#pairs_of + 1] = edits + 1
   write('HSET', key, pairs_of)
 end
 

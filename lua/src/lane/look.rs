@@ -10,7 +10,7 @@ use crate::call::Call;
 use crate::client::Redis;
 use crate::error::CallError;
 use crate::key::LaneKeys;
-use crate::reply::{Reader, bytes, sixteen};
+use crate::reply::{Reader, bytes};
 use crate::script::Id;
 
 /// A visitor's counters in a lane.
@@ -123,15 +123,18 @@ pub async fn undecided(redis: &Redis, keys: &LaneKeys, cursor: u64) -> Result<Un
     while reply.left() > 0 {
         let member = reply.bytes()?;
         let record = reply.value()?;
-        let id = |bytes: &[u8]| {
-            HoldId::from_bytes(sixteen(bytes)?).map_err(|_| CallError::broken("an intent that is no id"))
+        let id = |bytes: &[u8]| HoldId::from_bytes(bytes.try_into().ok()?).ok();
+        let (cancel, member) = match member.as_slice() {
+            [b'x', rest @ ..] if rest.len() == 16 => (true, id(rest)),
+            member => (false, id(member)),
         };
-        intents.push(match member.as_slice() {
-            [b'x', rest @ ..] if rest.len() == 16 => Undecided::Cancel(id(rest)?),
-            member => {
-                let record = if record == Value::Nil { None } else { Some(Record::decode(&bytes(record)?)?) };
-                Undecided::Confirm(id(member)?, record)
-            }
+        // What is no id was not written by a script: the ticker drops it.
+        let Some(id) = member else { continue };
+        intents.push(if cancel {
+            Undecided::Cancel(id)
+        } else {
+            let record = if record == Value::Nil { None } else { Some(Record::decode(&bytes(record)?)?) };
+            Undecided::Confirm(id, record)
         });
     }
     Ok(UndecidedPage { cursor, intents })

@@ -1,9 +1,12 @@
 //! Setting free right after somebody edited it by hand (R9, H11).
 
+use std::collections::BTreeMap;
+
 use domain::ItemId;
 use domain::limits::{MAX_ITEMS, MAX_RECOUNT};
 
 use super::bounded;
+use super::release::cursor_of;
 use crate::call::Call;
 use crate::client::Redis;
 use crate::error::CallError;
@@ -73,7 +76,7 @@ pub async fn mend(redis: &Redis, keys: &LaneKeys, mend: &Mend) -> Result<MendRep
     }
     let mut mended = Vec::with_capacity(reply.left() / 3);
     while reply.left() > 0 {
-        let item = reply.text()?.parse().map_err(|_| CallError::broken("an item's name that is none"))?;
+        let item = item_of(&mut reply)?;
         let was = reply.text()?.parse().ok();
         mended.push(Mended { item, was, is: reply.signed()? });
     }
@@ -97,28 +100,86 @@ pub enum RecountReply {
     /// These items are wrong. Only a load sets them right ([`super::unload`], then load); a record that the indexes have
     /// lost is miscounted as well, until a whole round of [`super::reap`] has put it back, so look twice.
     Counted(Vec<Miscounted>),
-    /// More than [`MAX_RECOUNT`] records; counting them would hold up the lane.
-    TooMany(u64),
+    /// The lane changed while its records were counted in parts; nothing is known. A lane with fewer than [`MAX_RECOUNT`]
+    /// live records is counted in one part.
+    Changed,
 }
 
-/// Compares live units with the records that claim them, at one moment.
+/// Where a recount goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RecountFrom {
+    place: u64,
+    cursor: u64,
+}
+
+/// One part of a recount.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecountPart {
+    /// Parts with the same number are of one moment.
+    pub edits: u64,
+    /// Where to go on; none after the last part.
+    pub next: Option<RecountFrom>,
+    /// Units that this part's records claim.
+    pub claimed: BTreeMap<ItemId, i64>,
+    /// The lane's live units, with the last part; nothing for a figure that is no number.
+    pub live: BTreeMap<ItemId, Option<i64>>,
+}
+
+/// Compares live units with the records that claim them, as of one moment: in parts, and in vain when a record changes
+/// between two of them.
 ///
 /// # Errors
 /// [`CallError`]; changes nothing.
 pub async fn recount(redis: &Redis, keys: &LaneKeys) -> Result<RecountReply, CallError> {
+    let mut whole = recount_part(redis, keys, RecountFrom::default(), MAX_RECOUNT).await?;
+    while let Some(from) = whole.next {
+        let part = recount_part(redis, keys, from, MAX_RECOUNT).await?;
+        if part.edits != whole.edits {
+            return Ok(RecountReply::Changed);
+        }
+        for (item, units) in part.claimed {
+            *whole.claimed.entry(item).or_default() += units;
+        }
+        (whole.next, whole.live) = (part.next, part.live);
+    }
+    let RecountPart { claimed, mut live, .. } = whole;
+    for item in claimed.keys() {
+        live.entry(item.clone()).or_insert(Some(0));
+    }
+    let compare = |(item, live): (ItemId, Option<i64>)| {
+        let claimed = claimed.get(&item).copied().unwrap_or(0);
+        (live != Some(claimed)).then(|| Miscounted { item, live: live.unwrap_or(0), claimed })
+    };
+    Ok(RecountReply::Counted(live.into_iter().filter_map(compare).collect()))
+}
+
+/// One part of a [`recount`], of about `most` records.
+///
+/// # Errors
+/// [`CallError`]; changes nothing.
+pub async fn recount_part(
+    redis: &Redis,
+    keys: &LaneKeys,
+    from: RecountFrom,
+    most: usize,
+) -> Result<RecountPart, CallError> {
     let script_keys = [keys.lane(), keys.holds(), keys.due(), keys.confirming()];
     let mut call = Call::new(Id::Recount, keys.slot(), &script_keys);
-    call.size(MAX_RECOUNT);
+    call.int(from.place).int(from.cursor).size(most);
     let mut reply = Reader::new(redis.call(&call).await?)?;
-    let (counted, records) = (reply.int()?, reply.int()?);
-    if counted == 0 {
-        return Ok(RecountReply::TooMany(records));
+    let (last, edits) = (reply.int()? == 1, reply.int()?);
+    let next = RecountFrom { place: reply.int()?, cursor: cursor_of(&reply.text()?)? };
+    let mut part =
+        RecountPart { edits, next: (!last).then_some(next), claimed: BTreeMap::new(), live: BTreeMap::new() };
+    for _ in 0..reply.int()? {
+        part.claimed.insert(item_of(&mut reply)?, reply.signed()?);
     }
-    let mut wrong = Vec::with_capacity(reply.left() / 3);
     while reply.left() > 0 {
-        let item = reply.text()?.parse().map_err(|_| CallError::broken("an item's name that is none"))?;
-        wrong.push(Miscounted { item, live: reply.signed()?, claimed: reply.signed()? });
+        part.live.insert(item_of(&mut reply)?, reply.text()?.parse().ok());
     }
-    wrong.sort_by(|a, b| a.item.cmp(&b.item));
-    Ok(RecountReply::Counted(wrong))
+    Ok(part)
+}
+
+fn item_of(reply: &mut Reader) -> Result<ItemId, CallError> {
+    reply.text()?.parse().map_err(|_| CallError::broken("an item's name that is none"))
 }

@@ -22,10 +22,12 @@ pub use look::{
     ItemStock, LaneMeta, LaneState, LaneStock, Look, Moved, Undecided, UndecidedPage, VisitorCounts, look, meta, stock,
     undecided, undecided_all,
 };
-pub use mend::{Mend, MendItem, MendReply, Mended, Miscounted, RecountReply, mend, recount};
+pub use mend::{
+    Mend, MendItem, MendReply, Mended, Miscounted, RecountFrom, RecountPart, RecountReply, mend, recount, recount_part,
+};
 pub(crate) use record::MAX_DEADLINE;
 pub use record::{NO_FINGERPRINT, Record};
-pub use release::{ReapReply, ReleaseReply, ReleaseRequest, leave, reap, release};
+pub use release::{ReapCursor, ReapReply, ReleaseReply, ReleaseRequest, leave, reap, release};
 pub use settle::{Resolution, Settle, SettleEvent, SettleReply, Settling, settle};
 
 use crate::error::CallError;

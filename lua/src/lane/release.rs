@@ -92,28 +92,43 @@ pub struct ReapReply {
     pub rescheduled: u64,
     /// More is overdue: call again.
     pub more: bool,
-    /// Where the next run goes on looking for lost records; 0 after a whole round.
-    pub cursor: u64,
+    /// Members of the intents that have no confirming record and were dropped.
+    pub dropped: u64,
+    /// Where the next run goes on looking.
+    pub cursor: ReapCursor,
+}
+
+/// How far a run of the ticker looked; both 0 after a whole round.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReapCursor {
+    /// Among the records.
+    pub holds: u64,
+    /// Among the undecided intents.
+    pub intents: u64,
 }
 
 /// Reaps a bounded number of overdue holds, purges old released records, and looks at a bounded part of all records
-/// (from `cursor`, 0 at first) for those that are missing among the intents (R7) or the deadlines (I5).
+/// (from `cursor`, the default at first) for those that are missing among the intents (R7) or the deadlines (I5), and of the
+/// intents for those that nobody meant.
 ///
 /// # Errors
 /// [`CallError`]; safe to send again.
-pub async fn reap(redis: &Redis, keys: &LaneKeys, cursor: u64) -> Result<ReapReply, CallError> {
+pub async fn reap(redis: &Redis, keys: &LaneKeys, cursor: ReapCursor) -> Result<ReapReply, CallError> {
     let mut call = Call::new(Id::Reap, keys.slot(), &keys.all());
-    call.size(MAX_REAP).int(RELEASED_KEEP_MS).int(cursor).size(SCAN_CHUNK);
+    call.size(MAX_REAP).int(RELEASED_KEEP_MS).int(cursor.holds).size(SCAN_CHUNK).int(cursor.intents);
     let mut reply = Reader::new(redis.call(&call).await?)?;
-    let read = ReapReply {
+    let mut read = ReapReply {
         now: reply.millis()?,
         released: reply.int()?,
         purged: reply.int()?,
         requeued: reply.int()?,
         rescheduled: reply.int()?,
         more: reply.int()? != 0,
-        cursor: cursor_of(&reply.text()?)?,
+        dropped: 0,
+        cursor: ReapCursor { holds: cursor_of(&reply.text()?)?, intents: 0 },
     };
+    read.dropped = reply.int()?;
+    read.cursor.intents = cursor_of(&reply.text()?)?;
     reply.end()?;
     Ok(read)
 }

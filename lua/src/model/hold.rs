@@ -6,7 +6,9 @@ use domain::{HoldId, Millis};
 
 use super::{Intent, LaneModel, count_under};
 use crate::error::CallError;
-use crate::lane::{HoldGroup, HoldReplies, HoldReply, HoldRequest, ItemStock, NO_FINGERPRINT, ReapReply, Record};
+use crate::lane::{
+    HoldGroup, HoldReplies, HoldReply, HoldRequest, ItemStock, NO_FINGERPRINT, ReapCursor, ReapReply, Record,
+};
 
 impl LaneModel {
     /// As [`crate::lane::hold`] when Redis' clock says `now`.
@@ -94,19 +96,30 @@ impl LaneModel {
         self.in_service()?;
         let confirming: Vec<HoldId> =
             self.holds.iter().filter(|(_, record)| record.state == HoldState::Confirming).map(|(id, _)| *id).collect();
+        let is_stray = |intent: &Intent| match intent {
+            Intent::Confirm(id) => self.holds.get(id).is_none_or(|record| record.state != HoldState::Confirming),
+            Intent::Cancel(_) => false,
+        };
+        let stray: Vec<Intent> = self.confirming.iter().filter(|intent| is_stray(intent)).copied().collect();
         let requeued = confirming.into_iter().filter(|id| self.confirming.insert(Intent::Confirm(*id))).count();
         // Put back after the due ones were chosen: they are looked at by the next run.
         let timed = |state| matches!(state, HoldState::Held | HoldState::Paying | HoldState::Released);
         let lost: Vec<(HoldId, u64)> = self
             .holds
             .iter()
-            .filter(|(id, record)| timed(record.state) && !self.due.contains_key(*id))
-            .map(|(id, record)| (*id, record.deadline.0))
+            .filter(|(_, record)| timed(record.state))
+            .map(|(id, record)| {
+                let keep = if record.state == HoldState::Released { RELEASED_KEEP_MS } else { 0 };
+                (*id, record.deadline.0 + keep)
+            })
+            .filter(|(id, latest)| self.due.get(id).is_none_or(|when| when > latest))
             .collect();
         let (released, purged, looked) = self.reap_due(now);
         let (requeued, rescheduled) = (requeued as u64, lost.len() as u64);
         self.due.extend(lost);
-        Ok(ReapReply { now, released, purged, requeued, rescheduled, more: looked == MAX_REAP, cursor: 0 })
+        stray.iter().for_each(|intent| drop(self.confirming.remove(intent)));
+        let (more, dropped, cursor) = (looked == MAX_REAP, stray.len() as u64, ReapCursor::default());
+        Ok(ReapReply { now, released, purged, requeued, rescheduled, more, dropped, cursor })
     }
 
     /// Ends overdue holds and removes old records: how many, and how many were looked at.

@@ -35,6 +35,11 @@ impl LaneModel {
         Ok(SettleReply::Settled { settled })
     }
 
+    /// Whether the id's record has such an event already: somebody turned the seq back.
+    fn has_happened(&self, id: &HoldId, after: &[HoldState]) -> bool {
+        self.holds.get(id).is_some_and(|record| after.contains(&record.state))
+    }
+
     fn apply(&mut self, seq: u64, what: &Settling) {
         let decided = |state, visitor, at| Record {
             state,
@@ -48,6 +53,12 @@ impl LaneModel {
             why: None,
         };
         match what {
+            Settling::Booked { id, .. } if self.has_happened(id, &[HoldState::Sold, HoldState::Cancelled]) => {
+                self.confirming.remove(&Intent::Confirm(*id));
+            }
+            Settling::Cancelled { id, .. } if self.has_happened(id, &[HoldState::Cancelled]) => {
+                self.confirming.remove(&Intent::Cancel(*id));
+            }
             Settling::Booked { id, visitor, fp, pass, lines, at } => {
                 let old = self.take_back(id);
                 self.move_units(lines, -1, 0);
