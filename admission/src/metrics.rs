@@ -97,6 +97,24 @@ pub const LINE_TERM: Metric = metric(
 );
 /// Ownership.
 pub const LINE_OWNED: Metric = metric(G, "holdfast_line_owned", "flag", &[SALE], "1 while this process owns the line.");
+/// Values of `state`.
+const STATES: &[&str] = &["waiting", "serving", "stopped"];
+/// State.
+pub const LINE_STATE: Metric = metric(
+    G,
+    "holdfast_line_state",
+    "flag",
+    &[SALE, ("state", STATES)],
+    "1 for the state the line's owner is in, 0 for the others; `stopped` means that the line's log is damaged or lost entries.",
+);
+/// Damage.
+pub const LINE_DAMAGED: Metric = metric(
+    C,
+    "holdfast_line_damaged_total",
+    "loads",
+    &[SALE],
+    "Times the line's keys in Redis were damaged and the line was loaded anew.",
+);
 /// Clock.
 pub const LINE_CLOCK_BEHIND: Metric = metric(
     G,
@@ -131,6 +149,8 @@ pub const ALL: &[Metric] = &[
     LINE_BINDING,
     LINE_TERM,
     LINE_OWNED,
+    LINE_STATE,
+    LINE_DAMAGED,
     LINE_CLOCK_BEHIND,
     LINE_STEP,
     LINE_APPEND,
@@ -189,6 +209,7 @@ fn count(counters: &[Counter], names: &[&str], name: &str) {
 pub(crate) struct LineMetrics {
     pub(crate) passes: Counter,
     pub(crate) entries: Counter,
+    pub(crate) damaged: Counter,
     pub(crate) step: Histogram,
     pub(crate) append: Histogram,
     waiting: Gauge,
@@ -196,6 +217,7 @@ pub(crate) struct LineMetrics {
     active: Gauge,
     unclaimed: Gauge,
     owned: Gauge,
+    states: [Gauge; STATES.len()],
     clock_behind: Gauge,
     binding: [Gauge; BINDINGS.len()],
     terms: [Gauge; TERMS.len()],
@@ -206,9 +228,11 @@ impl LineMetrics {
         let sale = || sale.to_string();
         let gauge = |metric: &Metric| metrics::gauge!(metric.name, "sale" => sale());
         let term = |metric: &Metric, name: &'static str| metrics::gauge!(metric.name, "sale" => sale(), "term" => name);
+        let state = |name: &'static str| metrics::gauge!(LINE_STATE.name, "sale" => sale(), "state" => name);
         Self {
             passes: metrics::counter!(LINE_PASSES.name, "sale" => sale()),
             entries: metrics::counter!(LINE_ENTRIES.name, "sale" => sale()),
+            damaged: metrics::counter!(LINE_DAMAGED.name, "sale" => sale()),
             step: metrics::histogram!(LINE_STEP.name, "sale" => sale()),
             append: metrics::histogram!(LINE_APPEND.name, "sale" => sale()),
             waiting: gauge(&LINE_WAITING),
@@ -216,6 +240,7 @@ impl LineMetrics {
             active: gauge(&LINE_ACTIVE),
             unclaimed: gauge(&LINE_UNCLAIMED),
             owned: gauge(&LINE_OWNED),
+            states: std::array::from_fn(|n| state(STATES.get(n).copied().unwrap_or_default())),
             clock_behind: gauge(&LINE_CLOCK_BEHIND),
             binding: Binding::ALL.map(|binding| term(&LINE_BINDING, binding.as_str())),
             terms: std::array::from_fn(|n| term(&LINE_TERM, TERMS.get(n).copied().unwrap_or_default())),
@@ -224,6 +249,14 @@ impl LineMetrics {
 
     pub(crate) fn status(&self, status: &LineStatus, waiting: u64, behind_ms: u64) {
         self.owned.set(if status.owned { 1.0 } else { 0.0 });
+        let now = match (status.stopped, status.owned) {
+            (true, _) => "stopped",
+            (false, true) => "serving",
+            (false, false) => "waiting",
+        };
+        for (gauge, state) in self.states.iter().zip(STATES) {
+            gauge.set(if *state == now { 1.0 } else { 0.0 });
+        }
         self.waiting.set(real(waiting));
         self.frontier.set(real(status.frontier));
         self.active.set(real(status.active));

@@ -116,6 +116,10 @@ pub struct LineStatus {
     pub owned: bool,
     /// Redis holds the line as of `head`, under this owner's epoch.
     pub loaded: bool,
+    /// The line's log is damaged or has lost entries: an operator has to act.
+    pub stopped: bool,
+    /// Redis did not take the last publication: it is away, or the line's keys are damaged.
+    pub redis_failing: bool,
     /// The owner's fence; it is Redis' epoch as well.
     pub fence: u64,
     /// Sequence number of the last entry.

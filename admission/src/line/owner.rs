@@ -97,18 +97,23 @@ impl LineOwner {
                         Served::Stopped => break,
                         Served::Lost => {}
                         Served::Damaged => {
+                            self.tell_stopped();
                             let stop = shutdown.wait_for(|stop| *stop);
                             drop(refusing(&mut self.inbox, stop).await);
                             break;
                         }
                     }
                 }
-                Ok(None) => {}
-                Err(error) if error.to_string() != said => {
-                    said = error.to_string();
-                    tracing::warn!(sale = %self.config.sale, "the line is not taken over: {said}");
+                Ok(None) => self.tell(LineStatus::default()),
+                Err(error) => {
+                    if matches!(error, NotTaken::Damaged(_)) {
+                        self.tell_stopped();
+                    }
+                    if error.to_string() != said {
+                        said = error.to_string();
+                        tracing::warn!(sale = %self.config.sale, "the line is not taken over: {said}");
+                    }
                 }
-                Err(_) => {}
             }
             let pause = sleep(Duration::from_millis(LEASE_EVERY_MS));
             let stop = shutdown.wait_for(|stop| *stop);
@@ -119,6 +124,18 @@ impl LineOwner {
         self.inbox.status.send_replace(LineStatus::default());
         // Whoever waits for the lease need not wait until it has run out.
         let _ = lua::lease::drop(&self.redis, (&self.keys).into(), &self.config.owner).await;
+    }
+}
+
+impl LineOwner {
+    /// The log cannot be trusted: shown until the line is taken over after all.
+    fn tell_stopped(&self) {
+        self.tell(LineStatus { stopped: true, ..LineStatus::default() });
+    }
+
+    fn tell(&self, status: LineStatus) {
+        self.metrics.status(&status, 0, 0);
+        self.inbox.status.send_replace(status);
     }
 }
 

@@ -3,6 +3,7 @@
 use domain::SaleId;
 use lua::line::{LineReply, LineState, load, publish, unload};
 use lua::{CallError, HintKind, LineKeys, Redis};
+use metrics::Counter;
 
 /// What became of publishing a state.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,8 +17,17 @@ pub(crate) enum Told {
 }
 
 /// Publishes; where Redis is empty, damaged or shows another owner's line, loads it under this epoch. `hint` says that it is worth
-/// a look now. A line whose sale is long `over` is removed instead; the log answers for it.
-pub(crate) async fn tell(redis: Redis, keys: LineKeys, sale: SaleId, state: LineState, hint: bool, over: bool) -> Told {
+/// a look now; `damaged` counts what had to be loaded anew. A line whose sale is long `over` is removed instead; the log answers
+/// for it.
+pub(crate) async fn tell(
+    redis: Redis,
+    keys: LineKeys,
+    sale: SaleId,
+    state: LineState,
+    hint: bool,
+    over: bool,
+    damaged: Counter,
+) -> Told {
     if over {
         return match unload(&redis, &keys, state.epoch).await {
             Ok(_) => Told::Done,
@@ -28,6 +38,7 @@ pub(crate) async fn tell(redis: Redis, keys: LineKeys, sale: SaleId, state: Line
         Ok(LineReply::Done) => Told::Done,
         Err(CallError::Broken { why }) => {
             tracing::error!(%sale, %why, "the line's keys in Redis are damaged: it is loaded anew, tickets that are shown restore places");
+            damaged.increment(1);
             take(&redis, &keys, &state).await
         }
         Ok(LineReply::Refused { .. }) | Err(CallError::NotLoaded) => take(&redis, &keys, &state).await,

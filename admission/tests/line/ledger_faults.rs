@@ -1,7 +1,5 @@
 //! What the ledger may do to a line.
 
-use std::time::Duration;
-
 use admission::{Claim, LineError};
 use domain::limits::NUMBER_BLOCK;
 use ledger::faulty::{Call, Fault, Gate};
@@ -62,7 +60,8 @@ async fn nobody_is_answered_a_pass_before_the_log_has_it() {
     let line = owner.line.clone();
     let claim = tokio::spawn(async move { line.claim(visitor(1), number).await });
     gate.arrived(1).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // The owner goes on serving others meanwhile.
+    owner.join(2, None).await;
     assert!(!claim.is_finished() && granted(&world).await.is_empty());
     gate.open();
     assert!(matches!(claim.await.unwrap(), Ok(Claim::Granted { .. })));
@@ -133,7 +132,12 @@ async fn a_ledger_that_lost_entries_stops_the_line() {
     .await;
     let claims = world.faulty.calls(Call::Claim);
     assert_eq!(owner.line.join(visitor(1), None).await, Err(LineError::NoOwner));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    eventually("it says so", || async { owner.status().stopped }).await;
+    eventually("it lets its lease run out", || async {
+        let lease = lua::lease::take(&world.redis, (&keys).into(), "another", 1).await;
+        lease.is_ok_and(|lease| lease == lua::lease::Lease::Mine)
+    })
+    .await;
     assert_eq!(world.faulty.calls(Call::Claim), claims, "it does not try again");
     owner.stop().await;
 }

@@ -249,3 +249,88 @@ async fn damaged_keys_are_loaded_anew_and_tickets_that_are_shown_restore_places(
     }
     owner.stop().await;
 }
+
+/// What somebody with a shell may do to the line's keys, besides what says that the ledger lost data.
+fn edits(keys: &lua::LineKeys) -> Vec<Vec<&str>> {
+    let (line, tickets) = (keys.line(), keys.tickets());
+    let field = |name, value| vec!["HSET", line, name, value];
+    vec![
+        field("frontier", "9000"),
+        field("frontier", "0"),
+        field("frontier", "junk"),
+        field("numbers_to", "1"),
+        field("doc", "junk"),
+        field("settled", "0"),
+        field("settled", "junk"),
+        field("epoch", "0"),
+        field("epoch", "junk"),
+        field("loaded", "0"),
+        vec!["HDEL", line, "epoch"],
+        vec!["HDEL", line, "doc", "settled", "numbers_to"],
+        vec!["DEL", line],
+        vec!["DEL", tickets],
+        vec!["SET", line, "junk"],
+        vec!["SET", tickets, "junk"],
+        vec!["SET", keys.lease(), "junk"],
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_somebody_edits_no_number_is_given_twice_and_the_line_goes_on_by_itself() {
+    let world = World::open(RoomOf { cap: 100, ..RoomOf::default() }).await;
+    let owner = world.owner("one").await;
+    let keys = lua::LineKeys::new(&crate::support::sale());
+    let (mut numbers, mut frontier) = (BTreeSet::new(), 0);
+    for (n, edit) in edits(&keys).into_iter().enumerate() {
+        let who = 10 * n as u64;
+        let first = owner.join(who, None).await.number;
+        assert!(numbers.insert(first), "{first} twice");
+        owner.pass(who, first).await;
+        world.raw(&edit).await;
+        let second = owner.join(who + 1, None).await.number;
+        assert!(numbers.insert(second), "{second} twice, after {edit:?}");
+        assert_eq!(owner.join(who + 1, Some(second)).await.number, second, "after {edit:?}");
+        owner.pass(who + 1, second).await;
+        eventually("Redis shows the line as it is", || async {
+            let (status, look) = (owner.status(), lua::line::look(&world.redis, &keys).await);
+            let shows =
+                |look: lua::line::LineLook| look.state.settled == status.head && look.state.frontier == status.frontier;
+            look.is_ok_and(shows) && status.loaded && !status.redis_failing
+        })
+        .await;
+        assert!(owner.status().frontier >= frontier, "the frontier goes back after {edit:?}");
+        frontier = owner.status().frontier;
+        for who in [who, who + 1] {
+            let number = if who % 10 == 0 { first } else { second };
+            owner.leave(who, number).await;
+        }
+    }
+    owner.stop().await;
+    check_log(&world.log().await, 60_000, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_whose_keys_fail_shows_it() {
+    let world = World::open(RoomOf::default()).await;
+    let owner = world.owner("one").await;
+    let mut seen = owner.line.status_watch();
+    world.server.freeze().unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(20), seen.wait_for(|status| status.redis_failing))
+        .await
+        .unwrap()
+        .unwrap();
+    world.server.thaw().unwrap();
+    eventually("it is whole again", || async { owner.status().loaded && !owner.status().redis_failing }).await;
+    owner.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_log_shows_as_stopped() {
+    let world = World::open(RoomOf::default()).await;
+    let log = domain::LogId::line(&crate::support::sale());
+    let writer = world.ledger.claim(&log, "vandal").await.unwrap();
+    world.ledger.append(&writer, &["{\"no\":\"entry\"}".to_owned()]).await.unwrap();
+    let owner = world.start("one");
+    eventually("the line is stopped", || async { owner.status().stopped && !owner.status().owned }).await;
+    owner.stop().await;
+}

@@ -78,6 +78,9 @@ struct LineFigures {
     owned: bool,
     /// The store has it.
     loaded: bool,
+    /// The ledger lost data: an operator has to act.
+    stopped: bool,
+    redis_failing: bool,
     /// Numbers up to here may enter.
     frontier: u64,
     /// Highest number that may have been given out.
@@ -147,6 +150,8 @@ fn line(line: &admission::Line) -> LineFigures {
     LineFigures {
         owned: status.owned,
         loaded: status.loaded,
+        stopped: status.stopped,
+        redis_failing: status.redis_failing,
         frontier: status.frontier,
         issued: status.issued,
         active: status.active,

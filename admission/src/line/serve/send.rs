@@ -125,6 +125,8 @@ impl Server<'_> {
         let status = LineStatus {
             owned: true,
             loaded: self.told.is_some(),
+            stopped: false,
+            redis_failing: self.tell_failed,
             fence: self.writer.fence,
             head: fold.seq(),
             frontier: fold.frontier(),
@@ -161,8 +163,9 @@ impl Server<'_> {
         let over = self.rules(now).is_some_and(|rules| rules.over);
         self.busy.tell = true;
         let (redis, keys, sale) = (self.owner.redis.clone(), self.owner.keys.clone(), self.owner.config.sale.clone());
+        let damaged = self.owner.metrics.damaged.clone();
         self.calls.push(Box::pin(async move {
-            let told = tell(redis, keys, sale, state.clone(), moved, over).await;
+            let told = tell(redis, keys, sale, state.clone(), moved, over, damaged).await;
             Done::Told(state, told)
         }));
     }
