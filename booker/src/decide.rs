@@ -84,6 +84,12 @@ impl Group {
         &self.events
     }
 
+    /// The events, in order.
+    #[must_use]
+    pub fn into_events(self) -> Vec<LaneEvent> {
+        self.events
+    }
+
     /// Whether there is no event.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

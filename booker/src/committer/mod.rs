@@ -205,7 +205,7 @@ impl Committer {
         }
         if !group.is_empty() {
             self.appends += 1;
-            self.flight = Some(Flight { events: group.events().to_vec(), intents });
+            self.flight = Some(Flight { events: group.into_events(), intents });
         }
         formed
     }
