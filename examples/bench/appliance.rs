@@ -39,6 +39,14 @@ pub(crate) struct Cost {
 }
 
 impl Spent {
+    pub(crate) fn all(self) -> f64 {
+        self.program + self.redis + self.client
+    }
+
+    pub(crate) fn redis(self) -> f64 {
+        self.redis
+    }
+
     pub(crate) fn per(self, things: f64) -> Cost {
         let us = |seconds: f64| seconds * 1e6 / things;
         Cost { program_us: us(self.program), redis_us: us(self.redis), client_us: us(self.client) }
@@ -135,6 +143,17 @@ impl Appliance {
             redis: cpu_of(&self.redis_pid(), 13),
             client: cpu_of("self", 15),
         }
+    }
+
+    /// CPU seconds of the program's threads of this name so far.
+    pub(crate) fn thread_seconds(&self, name: &str) -> f64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.program.id())).expect("the program's threads");
+        let of = |task: std::io::Result<std::fs::DirEntry>| {
+            let path = task.ok()?.path();
+            let comm = std::fs::read_to_string(path.join("comm")).ok()?;
+            (comm.trim() == name).then(|| cpu_in(&path.join("stat"), 13))
+        };
+        tasks.filter_map(of).sum()
     }
 
     fn redis(&self, words: &[&str]) -> String {
@@ -235,7 +254,11 @@ fn end_with(program: u32) {
 
 /// User and system seconds of a process: fields 14 and 15 of /proc/PID/stat, or 16 and 17 for ended children.
 fn cpu_of(pid: &str, field: usize) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process lives");
+    cpu_in(&PathBuf::from(format!("/proc/{pid}/stat")), field)
+}
+
+fn cpu_in(stat: &std::path::Path, field: usize) -> f64 {
+    let stat = std::fs::read_to_string(stat).expect("the process lives");
     let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
     let at = |i: usize| -> f64 { fields[i - 2].parse().expect("ticks") };
     (at(field) + at(field + 1)) / TICKS

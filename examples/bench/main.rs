@@ -42,8 +42,9 @@ fn main() {
     let mut table = Table::default();
     let appliance = Appliance::start();
     bookings(&appliance, &pace, &mut table);
+    cost_of_holds(&appliance, &pace, 0, &[10_000], &mut table);
     polls_and_joins(&appliance, &pace, &mut table);
-    cost_is_flat(&appliance, &pace, &mut table);
+    cost_of_holds(&appliance, &pace, pace.waiting, &[100, 10_000, 1_000_000], &mut table);
     baselines(&appliance, &pace, &mut table);
     table.print();
     table.save();
@@ -70,20 +71,52 @@ fn number(report: &Value, pointer: &str) -> f64 {
     report.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {pointer} in {report}"))
 }
 
+/// The program's thread that owns lanes and lines.
+const OWNERS: &str = "owners";
+
+/// Cores that a run kept busy, and what bounds its rate.
+#[derive(Default)]
+struct Busy {
+    all: f64,
+    redis: f64,
+    owners: f64,
+}
+
+impl Busy {
+    /// Seconds of CPU over seconds of the clock; the warm-up's share is in both, nearly.
+    fn of(spent: appliance::Spent, owners: f64, measured: f64) -> Self {
+        let seconds = measured + 1.0;
+        Self { all: spent.all() / seconds, redis: spent.redis() / seconds, owners: owners / seconds }
+    }
+
+    fn tell(&self, table: &mut Table) {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        table.row(&format!("  cores busy, of {cores}"), self.all, "cores");
+        table.row("  of them Redis, which has one thread", self.redis, "cores");
+        table.row("  of them the thread that owns the lane", self.owners, "cores");
+        let parts =
+            [("all cores together", self.all / cores as f64), ("Redis", self.redis), ("the lane's owner", self.owners)];
+        let most = parts.iter().max_by(|a, b| a.1.total_cmp(&b.1)).expect("three parts");
+        println!("What bounds the bookings: {}, {:.0} % busy.\n", most.0, 100.0 * most.1);
+    }
+}
+
 /// Confirmed durable bookings per second of one hot item, then the latency at half of that.
 fn bookings(appliance: &Appliance, pace: &Pace, table: &mut Table) {
     let mut rates = vec![];
     let mut cost = Cost::default();
     let mut groups = (0.0, 0.0);
+    let mut busy = Busy::default();
     for run in 0..pace.runs {
         let id = format!("hot-{run}");
         appliance.sell(&sale(&id, 10_000_000));
-        let before = appliance.counters();
+        let (before, threads) = (appliance.counters(), appliance.thread_seconds(OWNERS));
         let (report, spent) = appliance.load("book", &id, VISITORS, pace.seconds, &WARM);
         let after = appliance.counters();
         appliance.audit(&id);
         rates.push(number(&report, "/bookings_per_s"));
         cost = spent.per(number(&report, "/bookings"));
+        busy = Busy::of(spent, appliance.thread_seconds(OWNERS) - threads, number(&report, "/measured_s"));
         groups = after.groups_since(&before);
         table.note(&format!("book-{run}"), report);
     }
@@ -94,6 +127,7 @@ fn bookings(appliance: &Appliance, pace: &Pace, table: &mut Table) {
     table.row("  CPU per booking: load harness", cost.client_us, "us");
     table.row("  holds decided by one Redis call", groups.0, "mean");
     table.row("  events made durable by one append", groups.1, "mean");
+    busy.tell(table);
     let half = format!("{}", (most / 2.0).round());
     appliance.sell(&sale("half", 10_000_000));
     let (report, _) = appliance.load("book", "half", 2_048, pace.seconds, &["--rate", &half, "--warm-up", "1s"]);
@@ -131,14 +165,14 @@ fn polls_and_joins(appliance: &Appliance, pace: &Pace, table: &mut Table) {
 }
 
 /// Cost per hold by the size of the sale, and by how many wait (they do after the joins).
-fn cost_is_flat(appliance: &Appliance, pace: &Pace, table: &mut Table) {
-    for units in [100_u64, 10_000, 1_000_000] {
-        let id = format!("flat-{units}");
-        appliance.sell(&sale(&id, units));
+fn cost_of_holds(appliance: &Appliance, pace: &Pace, waiting: u64, sizes: &[u64], table: &mut Table) {
+    for units in sizes {
+        let id = format!("flat-{units}-{waiting}");
+        appliance.sell(&sale(&id, *units));
         let (report, spent) = appliance.load("hold", &id, 64, pace.seconds, &WARM);
         let holds = number(&report, "/calls/hold/accepted");
         let spent = spent.per(holds);
-        let name = format!("CPU per hold and release, {units} units, {} waiting: program + Redis", pace.waiting);
+        let name = format!("CPU per hold and release, {units} units, {waiting} waiting: program + Redis");
         table.row(&name, spent.program_us + spent.redis_us, "us");
         table.note(&id, report);
     }
