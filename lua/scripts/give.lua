@@ -27,7 +27,7 @@ if not most or #ARGV < FIXED or (#ARGV - FIXED) % EACH ~= 0 then
 end
 local id, name = ARGV[2], ARGV[3]
 for i = FIXED + 1, #ARGV, EACH do want_items({ ARGV[i], 0 }) end
-if read_stock(KEYS[1], 'loaded') ~= '1' then return not_loaded() end
+if not read_stock(KEYS[1]) then return not_loaded() end
 local record = call('HGET', KEYS[2], id)
 if record then
   if sub(record, 2, 17) ~= name then return FOREIGN end
@@ -51,5 +51,5 @@ move(lines, -1, 1)
 record = 'c' .. name .. '\0\0\0\0\0\0\0\0' .. NO_DEADLINE .. ';;;;' .. table.concat(text, ',')
 call('HSET', KEYS[2], id, record)
 call('SADD', KEYS[3], id)
-write_stock(KEYS[1])
+write_stock(KEYS[1], true)
 return record

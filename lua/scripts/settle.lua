@@ -87,10 +87,11 @@ local function decide(i, old)
   known[id] = record
 end
 
--- An id is booked once and cancelled once, for ever (R1).
+-- An id is booked or given away once, and cancelled once, for ever (R1).
 local function has_happened(old, state)
   local now = old and sub(old, 1, 1)
-  return (state == 's' and (now == 's' or now == 'x')) or (state == 'x' and now == 'x')
+  if state == 'x' or state == 'r' then return state == 'x' and now == 'x' end
+  return now == 's' or now == 'x'
 end
 
 local function apply(i)

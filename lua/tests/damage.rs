@@ -66,7 +66,12 @@ async fn a_number_that_is_none_harms_nobody_else_in_the_line() {
 async fn a_lane_without_its_figures_is_loaded_anew() {
     let lane = Lane::loaded(&[("a", 3)]).await;
     let key = lane.keys.lane().as_bytes();
-    let begin = LoadBegin { epoch: 1, head: 1, free: [("a".parse().unwrap(), 3)].into_iter().collect() };
+    let begin = LoadBegin {
+        epoch: 1,
+        head: 1,
+        free: [("a".parse().unwrap(), 3)].into_iter().collect(),
+        moved: Default::default(),
+    };
     for edit in [
         &[&b"HSET"[..], key, b"settled", b"junk"][..],
         &[b"HDEL", key, b"settled"],

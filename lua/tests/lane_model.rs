@@ -15,8 +15,8 @@ use domain::state::HoldState;
 use domain::{Millis, VisitorHash};
 use ledger::Ledger;
 use lua::lane::{
-    self, ConfirmRequest, Give, GiveItem, HoldRequest, LaneState, LoadEnd, LoadReply, Mend, MendReply, ReapCursor, RecountReply,
-    ReleaseRequest, SettleReply, Undecided,
+    self, ConfirmRequest, Give, GiveItem, HoldRequest, LaneState, LoadEnd, LoadReply, Mend, MendReply, ReapCursor,
+    RecountReply, ReleaseRequest, SettleReply, Undecided,
 };
 use lua::model::{Intent, LaneModel};
 use lua::server::{Snapshot, TestRedis};

@@ -53,7 +53,9 @@ impl LaneModel {
             why: None,
         };
         match what {
-            Settling::Booked { id, .. } if self.has_happened(id, &[HoldState::Sold, HoldState::Cancelled]) => {
+            Settling::Booked { id, .. } | Settling::TransferOut { id, .. }
+                if self.has_happened(id, &[HoldState::Sold, HoldState::Cancelled]) =>
+            {
                 self.confirming.remove(&Intent::Confirm(*id));
             }
             Settling::Cancelled { id, .. } if self.has_happened(id, &[HoldState::Cancelled]) => {
