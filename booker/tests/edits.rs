@@ -221,13 +221,13 @@ async fn released_records_go_an_hour_after_their_deadline_and_not_before() {
         let deadline = format!("{:013}", now.0 - ago);
         let redis = world.redis();
         let edit = "local r = redis.call('HGET', KEYS[1], ARGV[1]) redis.call('HSET', KEYS[1], ARGV[1], string.sub(r, 1, 25) .. ARGV[2] .. string.sub(r, 39)) redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])";
-        let hold = id(1, key);
+        let (hold, keys) = (id(1, key), world.keys());
         let words: [&[u8]; 7] = [
             b"EVAL",
             edit.as_bytes(),
             b"2",
-            world.keys().holds().as_bytes(),
-            world.keys().due().as_bytes(),
+            keys.holds().as_bytes(),
+            keys.due().as_bytes(),
             hold.as_bytes(),
             deadline.as_bytes(),
         ];

@@ -119,6 +119,7 @@ local function apply(i)
     move(lines, 1, 0)
     visitor.units = visitor.units - lines.units
     visitor.changed = true
+    forget_if_empty(visitor)
     decided[#decided + 1] = 'x' .. id
   elseif state == '>' then
     move(lines, -1, 0)

@@ -329,7 +329,8 @@ async fn a_damaged_log_shows_as_stopped() {
     let world = World::open(RoomOf::default()).await;
     let log = domain::LogId::line(&crate::support::sale());
     let writer = world.ledger.claim(&log, "vandal").await.unwrap();
-    world.ledger.append(&writer, &["{\"no\":\"entry\"}".to_owned()]).await.unwrap();
+    let appended = world.ledger.append(&writer, &["{\"no\":\"entry\"}".to_owned()]).await.unwrap();
+    assert!(matches!(appended, ledger::Append::Appended(_)));
     let owner = world.start("one");
     eventually("the line is stopped", || async { owner.status().stopped && !owner.status().owned }).await;
     owner.stop().await;

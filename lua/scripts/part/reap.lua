@@ -45,6 +45,7 @@ local function reap(id, record, now, keep)
     if visitor.made > 0 and rest_of(record) == visitor.pass then
       visitor.made = visitor.made - 1
       visitor.changed = true
+      forget_if_empty(visitor)
     end
     gone[#gone + 1] = id
     purged = purged + 1

@@ -103,4 +103,5 @@ local function give_back(record)
   local visitor = visitors[sub(record, 2, 17)]
   visitor.units = visitor.units - lines.units
   visitor.changed = true
+  forget_if_empty(visitor)
 end

@@ -21,13 +21,23 @@ local function read_visitors(key)
   end
 end
 
+-- Whoever has nothing left is forgotten, with the pass: at once, so that a later request of the group finds what it would find in
+-- the next one.
+local function is_empty(visitor)
+  return visitor.units <= 0 and visitor.made == 0 and visitor.unknown == 0 and visitor.done == ''
+end
+
+local function forget_if_empty(visitor)
+  if is_empty(visitor) then visitor.pass = '' end
+end
+
 local function write_visitors(key)
   local set, del = {}, {}
   for i = 1, #names do
     local visitor = visitors[names[i]]
     if visitor.changed then
       if visitor.units < 0 then visitor.units = 0 end
-      if visitor.units == 0 and visitor.made == 0 and visitor.unknown == 0 and visitor.done == '' then
+      if is_empty(visitor) then
         del[#del + 1] = names[i]
       else
         local n = #set

@@ -117,7 +117,7 @@ impl LaneModel {
         let (released, purged, looked) = self.reap_due(now);
         let (requeued, rescheduled) = (requeued as u64, lost.len() as u64);
         self.due.extend(lost);
-        stray.iter().for_each(|intent| drop(self.confirming.remove(intent)));
+        self.confirming.retain(|intent| !stray.contains(intent));
         let (more, dropped, cursor) = (looked == MAX_REAP, stray.len() as u64, ReapCursor::default());
         Ok(ReapReply { now, released, purged, requeued, rescheduled, more, dropped, cursor })
     }
