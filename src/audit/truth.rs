@@ -279,7 +279,7 @@ impl LaneTruth {
             sum.allocated = sum.allocated.saturating_sub(units);
             self.changes.push((seq, item.clone(), -i64::try_from(units).unwrap_or(i64::MAX)));
         }
-        self.given.insert(seq, Given { to, lines: lines.clone() });
+        self.given.insert(seq, Given { to, lines });
         self.outcome(seq, id, Outcome::Given);
     }
 
