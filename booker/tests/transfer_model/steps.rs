@@ -18,6 +18,9 @@ use lua::lane::{
 use crate::world::{LANES, Message, NAMES, NOW, Question, World, id, intent_of, number, visitor};
 
 pub(crate) type Label = (&'static str, usize, usize);
+
+/// Takes a step with what it does to a world.
+type Add<'a> = dyn FnMut(Label, &dyn Fn(&mut World)) + 'a;
 /// Visitors of each lane.
 const VISITORS: u8 = 2;
 
@@ -64,7 +67,7 @@ impl World {
         all
     }
 
-    fn faults(&self, l: usize, add: &mut dyn FnMut(Label, &dyn Fn(&mut Self))) {
+    fn faults(&self, l: usize, add: &mut Add<'_>) {
         if self.left.crash > 0 && self.lanes[l].owner.is_some() {
             add(("! owner dies", l, 0), &|world| {
                 world.left.crash -= 1;
