@@ -226,7 +226,7 @@ impl Serving {
         target: &Target,
         recorder: PrometheusHandle,
     ) -> Result<Self, Failure> {
-        let ledger = stores::ledger(base.config)?;
+        let ledger = stores::ledger(base.config).await?;
         let owner = format!("{}@{}", std::process::id(), base.admin);
         let sales = Sales::start(ledger.clone(), owner.clone(), clock::system())
             .await
@@ -287,7 +287,7 @@ impl Serving {
         let layout = base.data.layout();
         let written =
             running.write(layout).map_err(|error| Failure::new("data directory", error, "make it writable"))?;
-        let (keys, ledger) = (config.keys(), config.ledger());
+        let (keys, ledger) = (config.keys(), config.ledger().to_string());
         let banner = Banner {
             public,
             tls: base.tls.is_some(),

@@ -18,7 +18,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) keys: &'a Path,
     pub(crate) data: &'a Path,
     pub(crate) redis: &'a str,
-    pub(crate) ledger: &'a Path,
+    /// As in the settings, with an absolute path.
+    pub(crate) ledger: &'a str,
     pub(crate) sales: Vec<String>,
     /// Whether the shipped demo sales are among them.
     pub(crate) demo: bool,
@@ -35,7 +36,7 @@ impl Banner<'_> {
                 "operator_key": self.operator_key,
                 "data": self.data,
                 "redis": self.redis,
-                "ledger": format!("sqlite:{}", self.ledger.display()),
+                "ledger": self.ledger,
                 "sales": self.sales,
             }));
         }
@@ -55,11 +56,13 @@ impl Banner<'_> {
              \x20 API         {public}/openapi.json\n\
              \x20 operators   http://{admin}/admin/v1  (key in {})\n\
              \x20 metrics     http://{admin}/metrics\n\
-             \x20 data        {}  (ledger.db is the truth, the rest can be rebuilt)\n\
+             \x20 data        {}\n\
+             \x20 ledger      {}  (the truth; the rest can be rebuilt)\n\
              \x20 sales       {}\n",
             env!("CARGO_PKG_VERSION"),
             self.keys.display(),
             self.data.display(),
+            self.ledger,
             if self.sales.is_empty() { "none: holdfast sale apply FILE".to_owned() } else { self.sales.join(", ") },
         );
         if self.demo {

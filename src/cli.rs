@@ -66,6 +66,11 @@ pub(crate) enum Command {
     /// Read the ledger
     #[command(subcommand)]
     Log(Log),
+    /// Prepare the ledger
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Find what is wrong with the stores, or unsafe
+    Doctor,
     /// Send visitors, measure, and check what they saw
     Load(Box<crate::commands::load::Load>),
     /// Look at the configuration
@@ -151,6 +156,12 @@ pub(crate) enum Log {
         #[arg(long, value_name = "SEQ", default_value_t = 1)]
         from: u64,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Make the keyspace of a CQL ledger and bring its tables to this version; may be run again
+    Migrate,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,8 @@
 //! One function per command.
 
 mod audit;
+mod doctor;
+mod ledger;
 pub(crate) mod load;
 mod log;
 mod sale;
@@ -29,6 +31,8 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Sale(command) => sale::run(&config(cli)?, command, json),
         Command::Audit { sale } => audit::run(&config(cli)?, sale, json),
         Command::Log(command) => log::run(&config(cli)?, command, json),
+        Command::Ledger(command) => ledger::run(&config(cli)?, command, json),
+        Command::Doctor => doctor::run(&config(cli)?, json),
         Command::Load(load) => {
             let config = config(cli)?;
             return Ok(load::run(load, &config, operator_key(&config), json));

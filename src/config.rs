@@ -1,6 +1,7 @@
 //! Settings: read from all layers, checked together, shown with where they come from.
 
 mod layers;
+mod ledger;
 mod read;
 
 use std::net::SocketAddr;
@@ -14,9 +15,10 @@ use crate::data::Layout;
 use crate::failure::Failure;
 pub(crate) use layers::Given;
 use layers::{Layers, Origin};
+pub(crate) use ledger::LedgerAt;
 
 /// Settings whose value is never shown.
-const SECRET: [&str; 1] = ["operator_key"];
+const SECRET: [&str; 2] = ["operator_key", "cql.password"];
 /// What is shown instead.
 const MASK: &str = "(set, not shown)";
 
@@ -48,7 +50,7 @@ pub(crate) struct Config {
     pub(crate) threads: usize,
     pub(crate) redis: Option<Target>,
     pub(crate) redis_server: String,
-    ledger: PathBuf,
+    ledger: LedgerAt,
     keys: PathBuf,
     pub(crate) operator_key: Option<String>,
     pub(crate) log: LogSettings,
@@ -144,9 +146,12 @@ impl Config {
         Layout::new(&self.data)
     }
 
-    /// The ledger's file.
-    pub(crate) fn ledger(&self) -> PathBuf {
-        self.layout().path(&self.ledger)
+    /// Where the ledger is; a file's path is absolute.
+    pub(crate) fn ledger(&self) -> LedgerAt {
+        match &self.ledger {
+            LedgerAt::File(path) => LedgerAt::File(self.layout().path(path)),
+            cql @ LedgerAt::Cql(_) => cql.clone(),
+        }
     }
 
     /// The keys file.

@@ -1,6 +1,7 @@
 //! What production refuses: each of these has lost somebody money.
 
 use domain::SaleDoc;
+use ledger::cql::{self, Finding, Settings, Severity};
 use lua::Target;
 
 use crate::config::{Config, Mode};
@@ -19,6 +20,18 @@ pub(crate) fn check_keys(config: &Config, keys: &Keys) -> Result<(), Failure> {
         format!("made up by hand or copied from an example: {}", weak.join(", ")),
         "make random ones with holdfast keys create",
     ))
+}
+
+/// Refuses a CQL cluster on which conditions do not hold, or which can lose what it acknowledged.
+pub(crate) async fn check_ledger(config: &Config, settings: &Settings) -> Result<(), Failure> {
+    if config.mode == Mode::Dev {
+        return Ok(());
+    }
+    let findings = cql::examine(settings, true).await.map_err(|error| Failure::new("ledger", error, ""))?;
+    match findings.into_iter().find(|finding| finding.severity == Severity::Error) {
+        Some(Finding { what, why, fix, .. }) => Err(Failure::usage(format!("ledger: {what}"), why, fix)),
+        None => Ok(()),
+    }
 }
 
 /// Refuses sales that would give away what they ask money for.

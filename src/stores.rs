@@ -1,35 +1,67 @@
 //! Opening the stores, for the program and for commands that look at them by themselves.
 
 use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
 
-use ledger::Ledger;
+use ledger::{Error, Ledger};
 use lua::{Redis, Target};
+use tokio::time::{Instant, sleep};
 
-use crate::config::Config;
+use crate::config::{Config, LedgerAt};
 use crate::failure::Failure;
+use crate::{out, production};
+
+/// How long a start waits for a ledger that cannot be reached: what a database that starts beside it may need.
+const WAIT: Duration = Duration::from_secs(120);
+/// Between two tries.
+const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// A failure of the ledger as one line; its own message says what to do.
-pub(crate) fn ledger_failure(error: ledger::Error) -> Failure {
+pub(crate) fn ledger_failure(error: Error) -> Failure {
     Failure::new("ledger", error, "")
 }
 
-/// Opens the ledger of the settings, and makes it when it is not there.
-pub(crate) fn ledger(config: &Config) -> Result<Ledger, Failure> {
-    let path = config.ledger();
-    Ledger::sqlite(&path).map_err(|error| Failure::new(format!("ledger {}", path.display()), error, ""))
+/// Opens the ledger of the settings: makes a file that is not there, waits for a cluster that cannot be reached yet.
+pub(crate) async fn ledger(config: &Config) -> Result<Ledger, Failure> {
+    let cql = match config.ledger() {
+        LedgerAt::File(path) => return file(&path),
+        LedgerAt::Cql(cql) => cql,
+    };
+    let deadline = Instant::now() + WAIT;
+    let mut told = false;
+    let ledger = loop {
+        match Ledger::cql(&cql.settings).await {
+            Ok(ledger) => break ledger,
+            Err(error @ Error::Unreachable { .. }) if Instant::now() + TRY_EVERY < deadline => {
+                if !told {
+                    out::say(format_args!("holdfast: waiting up to {} s for the ledger: {error}", WAIT.as_secs()));
+                }
+                told = true;
+            }
+            Err(error) => return Err(ledger_failure(error)),
+        }
+        sleep(TRY_EVERY).await;
+    };
+    production::check_ledger(config, &cql.settings).await?;
+    Ok(ledger)
+}
+
+fn file(path: &Path) -> Result<Ledger, Failure> {
+    Ledger::sqlite(path).map_err(|error| Failure::new(format!("ledger {}", path.display()), error, ""))
 }
 
 /// Opens a ledger to look at: one that is not there is not made.
-pub(crate) fn existing_ledger(config: &Config) -> Result<Ledger, Failure> {
-    let path = config.ledger();
-    if !path.exists() {
-        return Err(Failure::new(
+pub(crate) async fn existing_ledger(config: &Config) -> Result<Ledger, Failure> {
+    match config.ledger() {
+        LedgerAt::File(path) if path.exists() => file(&path),
+        LedgerAt::File(path) => Err(Failure::new(
             format!("ledger {}", path.display()),
             "there is none",
             "name the data directory with --data DIR",
-        ));
+        )),
+        LedgerAt::Cql(cql) => Ledger::cql(&cql.settings).await.map_err(ledger_failure),
     }
-    ledger(config)
 }
 
 /// A handle on Redis for one thread. It connects with its first call.

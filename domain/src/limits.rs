@@ -109,6 +109,25 @@ pub const LEDGER_READ_MS: u64 = 5_000;
 pub const RESEND_MS: (u64, u64) = (10, 500);
 /// Milliseconds the embedded ledger waits for another process that has locked its file.
 pub const LEDGER_LOCK_MS: u64 = 1_000;
+/// Milliseconds one statement to a CQL ledger may take before its outcome is in doubt: longer than the database itself tries (1,000 to 1,800), short enough
+/// for several tries within [`APPEND_MS`].
+pub const CQL_TRY_MS: u64 = 1_500;
+/// Milliseconds to open one connection to a CQL ledger.
+pub const CQL_CONNECT_MS: u64 = 2_000;
+/// Milliseconds to open a session with a CQL ledger: all contact points, the nodes and the schema.
+pub const CQL_OPEN_MS: u64 = 8_000;
+/// Milliseconds a statement that changes the schema of a CQL ledger may take: all nodes have to agree.
+pub const CQL_SCHEMA_MS: u64 = 30_000;
+/// Milliseconds between two signs of life on a connection to a CQL ledger, and how long one may be missing: a frozen node is left after both.
+pub const CQL_KEEPALIVE_MS: (u64, u64) = (2_000, 3_000);
+/// Milliseconds that a node of a CQL ledger which left a statement without an answer is asked last: until its connections have ended, or it is well again.
+pub const CQL_SUSPECT_MS: u64 = 5_000;
+/// Parts of a CQL ledger's index of logs: spreads it over the nodes, and is what listing costs.
+pub const CQL_INDEX_SHARDS: u8 = 8;
+/// Rows of a CQL ledger read by one request, at least (large appends) and at most (small ones).
+pub const CQL_PAGE_ROWS: (u64, u64) = (8, 2_000);
+/// Logs whose sealed segments a process remembers; with more, it forgets all and looks again.
+pub const MAX_REMEMBERED_LOGS: usize = 8_192;
 /// Milliseconds a lease on a lane or a line lives: how long nobody takes over an owner that died.
 pub const LEASE_MS: u64 = 1_000;
 /// Milliseconds between two renewals of a lease: two may fail before it ends.
@@ -237,3 +256,6 @@ const _: () = assert!(CONFIRM_PATIENCE_MS < HTTP_DRAIN_MS, "a confirm under way 
 const _: () = assert!(MAX_APPEND_BYTES <= MAX_TRANSACTION_BYTES, "every append fits a transaction");
 const _: () = assert!(MAX_APPEND_BYTES <= MAX_READ_BYTES, "every append fits an answer");
 const _: () = assert!(LEDGER_LOCK_MS < APPEND_MS && RESEND_MS.1 < APPEND_MS, "an append is tried more than once");
+const _: () =
+    assert!(CQL_TRY_MS * 2 + RESEND_MS.1 < APPEND_MS, "a frozen coordinator is left within the time of one append");
+const _: () = assert!(CQL_TRY_MS * 2 < LEDGER_READ_MS, "and of one read");

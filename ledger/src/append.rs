@@ -144,6 +144,12 @@ pub(crate) async fn until_known<'a, T>(
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(error)) => match (error, &doubt) {
                 (Error::Unavailable { why, applied: Applied::Unknown }, _) => why,
+                // Another process's turn; it is over soon unless somebody sits on the file.
+                (Error::Locked { .. }, None) if Instant::now() + pause < deadline => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(RESEND_MS.1));
+                    continue;
+                }
                 (error, None) => return Err(error),
                 (error, Some(_)) => error.to_string(),
             },

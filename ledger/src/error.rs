@@ -70,6 +70,64 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The cluster could not be reached when the store was opened.
+    #[error(
+        "the ledger at {at} cannot be reached ({why}): start the database, or correct the addresses in ledger = \"cql:...\""
+    )]
+    Unreachable {
+        /// Its contact points.
+        at: String,
+        /// What was seen.
+        why: String,
+    },
+    /// The cluster does not let us in.
+    #[error("the ledger at {at} refuses user {user:?}: correct cql.user and cql.password (HOLDFAST_CQL_PASSWORD)")]
+    Credentials {
+        /// Its contact points.
+        at: String,
+        /// Who was refused; empty when nobody was named.
+        user: String,
+    },
+    /// The keyspace or its tables are not there.
+    #[error("the ledger at {at} has {what}: run holdfast ledger migrate")]
+    NotMigrated {
+        /// Its contact points.
+        at: String,
+        /// What is missing, as `no keyspace x`.
+        what: String,
+    },
+    /// The tables were made by a newer program.
+    #[error("the ledger at {at} has schema {found}, this program knows up to {known}: run a newer holdfast")]
+    NewerSchema {
+        /// Its contact points and keyspace.
+        at: String,
+        /// Version found.
+        found: i32,
+        /// Newest version this program knows.
+        known: i32,
+    },
+    /// It is not clear which data centre decides, or another one was named.
+    #[error("keyspace {keyspace} at {at} has replicas in the data centres {names}: {why}")]
+    Datacenter {
+        /// Its contact points.
+        at: String,
+        /// The keyspace.
+        keyspace: String,
+        /// Data centres with replicas.
+        names: String,
+        /// What to do.
+        why: String,
+    },
+    /// Rows of a CQL store contradict each other. Nothing more is written to that log.
+    #[error(
+        "the ledger {at} is damaged ({why}): stop holdfast, keep a snapshot of the keyspace, restore it from a backup"
+    )]
+    Damaged {
+        /// Its contact points and keyspace.
+        at: String,
+        /// What was found.
+        why: String,
+    },
     /// The append is larger than a store takes. Refused before anything was sent.
     #[error("an append of {bytes} bytes is above the limit of {limit}: send smaller groups")]
     TooLarge {
@@ -113,6 +171,12 @@ impl Error {
             | Self::Locked { .. }
             | Self::NewerVersion { .. }
             | Self::Foreign { .. }
+            | Self::Unreachable { .. }
+            | Self::Credentials { .. }
+            | Self::NotMigrated { .. }
+            | Self::NewerSchema { .. }
+            | Self::Datacenter { .. }
+            | Self::Damaged { .. }
             | Self::TooLarge { .. }
             | Self::TooMany { .. }
             | Self::BadAppend { .. }
@@ -133,6 +197,12 @@ impl Error {
             Self::Locked { .. } => "locked",
             Self::NewerVersion { .. } => "newer_version",
             Self::Foreign { .. } => "foreign",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Credentials { .. } => "credentials",
+            Self::NotMigrated { .. } => "not_migrated",
+            Self::NewerSchema { .. } => "newer_schema",
+            Self::Datacenter { .. } => "datacenter",
+            Self::Damaged { .. } => "damaged",
             Self::TooLarge { .. } => "too_large",
             Self::TooMany { .. } => "too_many",
             Self::BadAppend { .. } => "bad_append",
@@ -151,6 +221,12 @@ impl Error {
         "locked",
         "newer_version",
         "foreign",
+        "unreachable",
+        "credentials",
+        "not_migrated",
+        "newer_schema",
+        "datacenter",
+        "damaged",
         "too_large",
         "too_many",
         "bad_append",

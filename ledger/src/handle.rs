@@ -7,7 +7,7 @@ use std::time::Instant;
 use domain::LogId;
 
 use crate::metrics::CallMeters;
-use crate::{Append, Entry, Error, Head, Sqlite, Store, Writer};
+use crate::{Append, Cql, Entry, Error, Head, Sqlite, Store, Writer, cql};
 
 /// A store, shared. Cheap to clone; every call may be made from any thread. The promises are those of [`Store`].
 #[derive(Clone)]
@@ -29,6 +29,14 @@ impl Ledger {
     /// Everything that is wrong with the file or its folder, each its own variant.
     pub fn sqlite(path: &Path) -> Result<Self, Error> {
         Ok(Self::new(Arc::new(Sqlite::open(path)?)))
+    }
+
+    /// Connects to the CQL store of these settings, whose keyspace and tables are there ([`crate::cql::migrate`] makes them).
+    ///
+    /// # Errors
+    /// Everything that is wrong on the way there, each its own variant.
+    pub async fn cql(settings: &cql::Settings) -> Result<Self, Error> {
+        Ok(Self::new(Arc::new(Cql::open(settings).await?)))
     }
 
     /// The store behind the handle, to wrap it.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use domain::metric::{Kind, Metric};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
+use crate::append::Tried;
 use crate::{Append, Error};
 
 const APPEND_SECONDS: &str = "holdfast_ledger_append_seconds";
@@ -13,10 +14,12 @@ const READ_SECONDS: &str = "holdfast_ledger_read_seconds";
 const COMMIT_SECONDS: &str = "holdfast_ledger_commit_seconds";
 const COMMIT_WRITES: &str = "holdfast_ledger_commit_writes";
 const QUEUE_WRITES: &str = "holdfast_ledger_queue_writes";
+const TRIES_TOTAL: &str = "holdfast_ledger_cql_tries_total";
 const SIZE_BYTES: &str = "holdfast_ledger_size_bytes";
 const ERRORS_TOTAL: &str = "holdfast_ledger_errors_total";
 
 const OUTCOMES: &[&str] = &["appended", "fenced", "failed"];
+const TRIED: &[&str] = &["applied", "refused", "failed"];
 const CALLS: &[&str] = &["claim", "append", "read", "head", "list"];
 
 /// All metrics of this crate, for `docs/metrics.md`.
@@ -62,6 +65,13 @@ pub const ALL: &[Metric] = &[
         unit: "writes",
         labels: &[],
         help: "Appends and claims that waited behind the last transaction of the embedded store.",
+    },
+    Metric {
+        name: TRIES_TOTAL,
+        kind: Kind::Counter,
+        unit: "tries",
+        labels: &[("outcome", TRIED)],
+        help: "Conditional batches sent to a CQL ledger; more of them than appends means that answers got lost and were asked for again.",
     },
     Metric {
         name: SIZE_BYTES,
@@ -145,6 +155,28 @@ impl CommitMeters {
             writes: histogram!(COMMIT_WRITES),
             queue: gauge!(QUEUE_WRITES),
             size: gauge!(SIZE_BYTES),
+        }
+    }
+}
+
+/// Handles of the CQL store.
+pub(crate) struct CqlMeters {
+    applied: Counter,
+    refused: Counter,
+    failed: Counter,
+}
+
+impl CqlMeters {
+    pub(crate) fn new() -> Self {
+        let tries = |outcome: &'static str| counter!(TRIES_TOTAL, "outcome" => outcome);
+        Self { applied: tries("applied"), refused: tries("refused"), failed: tries("failed") }
+    }
+
+    pub(crate) fn tried(&self, tried: &Result<Tried, Error>) {
+        match tried {
+            Ok(Tried::Applied) => self.applied.increment(1),
+            Ok(Tried::Refused(_)) => self.refused.increment(1),
+            Err(_) => self.failed.increment(1),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn run(config: &Config, sale: &str, as_json: bool) -> Result<Exit, Fa
     let said = || Running::read(&layout).and_then(|running| running.redis.parse().ok());
     let target = config.redis.clone().or_else(said);
     let report = stores::block_on(async {
-        let ledger = stores::existing_ledger(config)?;
+        let ledger = stores::existing_ledger(config).await?;
         let redis = match target.as_ref().map(stores::redis) {
             Some(redis) => redis.ping().await.ok().map(|()| redis),
             None => None,

@@ -17,7 +17,7 @@ const PAGE: usize = 1_000;
 /// Runs the command.
 pub(super) fn run(config: &Config, command: &Log, as_json: bool) -> Result<Exit, Failure> {
     stores::block_on(async {
-        let ledger = stores::existing_ledger(config)?;
+        let ledger = stores::existing_ledger(config).await?;
         match command {
             Log::List { prefix } => list(&ledger, prefix, as_json).await,
             Log::Read { log, from } => read(&ledger, log, *from, as_json).await,

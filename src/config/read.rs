@@ -9,6 +9,7 @@ use ingress::Network;
 use lua::Target;
 
 use super::layers::{Layers, Origin};
+use super::ledger::{self, Said};
 use super::{Config, LogSettings, Mode};
 
 /// Threads nobody needs more of: one per core of the largest machines.
@@ -32,7 +33,7 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
     let threads = reader.number("threads", 0..=MAX_THREADS);
     let redis = redis(&mut reader);
     let redis_server = reader.text("redis_server", MAX_TEXT);
-    let ledger = ledger(&mut reader);
+    let ledger = Said::read(&mut reader);
     let keys = reader.text("keys", MAX_TEXT);
     let operator_key = operator_key(&mut reader);
     let log = reader.table("log", |reader| {
@@ -40,6 +41,7 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
         let format = reader.choice("format", &["text", "json"]);
         Some(LogSettings { level: level?, json: format? == "json" })
     });
+    let cql = reader.table("cql", ledger::access);
     let edge = reader.table("edge", edge);
     let http = reader.table("http", http);
     reader.finish();
@@ -56,7 +58,7 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
         threads: usize::try_from(threads?).ok()?,
         redis: redis?,
         redis_server: redis_server?,
-        ledger: ledger?,
+        ledger: ledger?.with(cql?),
         keys: PathBuf::from(keys?),
         operator_key: operator_key?,
         log: log?,
@@ -174,7 +176,7 @@ fn address(reader: &mut Reader<'_>, key: &'static str) -> Option<SocketAddr> {
 }
 
 /// Empty text, where that is allowed, as `Some(None)`.
-fn optional(reader: &mut Reader<'_>, key: &'static str) -> Option<Option<String>> {
+pub(super) fn optional(reader: &mut Reader<'_>, key: &'static str) -> Option<Option<String>> {
     match reader.take(key).and_then(|value| value.as_str()) {
         Some("") => Some(None),
         _ => reader.text(key, MAX_TEXT).map(Some),
@@ -190,15 +192,6 @@ fn redis(reader: &mut Reader<'_>) -> Option<Option<Target>> {
         reader.wrong("redis", format!("{text:?}"), "must be unix:PATH or HOST:PORT");
     }
     at.map(Some)
-}
-
-fn ledger(reader: &mut Reader<'_>) -> Option<PathBuf> {
-    let text = reader.text("ledger", MAX_TEXT)?;
-    let path = text.strip_prefix("sqlite:").filter(|path| !path.is_empty());
-    if path.is_none() {
-        reader.wrong("ledger", format!("{text:?}"), "must be sqlite:PATH");
-    }
-    path.map(PathBuf::from)
 }
 
 /// Its value is in no message.

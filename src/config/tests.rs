@@ -96,7 +96,7 @@ fn all_mistakes_are_told_together_with_key_value_range_and_place() {
         "threads = \"many\" (from HOLDFAST_THREADS): must be 0 to 1024",
         "listen = \"here\" (from HOLDFAST_LISTEN): must be an address with a port",
         "redis = \"tcp\" (from HOLDFAST_REDIS): must be unix:PATH or HOST:PORT",
-        "ledger = \"postgres:x\" (from HOLDFAST_LEDGER): must be sqlite:PATH",
+        "ledger = \"postgres:x\" (from HOLDFAST_LEDGER): must be sqlite:PATH, or cql:HOST:PORT",
         "HOLDFAST_ADMIN_LISTN: unknown variable, did you mean HOLDFAST_ADMIN_LISTEN?",
     ] {
         assert!(failure.contains(wanted), "{failure}\nshould say {wanted}");
@@ -150,4 +150,36 @@ fn redis_is_a_socket_or_a_host_and_port() {
     assert_eq!(at("redis://cache:6379/").unwrap(), Some(Target::Tcp("cache".to_owned(), 6379)));
     assert!(at("redis://user:pass@cache:6379").is_err());
     assert!(at("cache:99999").is_err());
+}
+
+#[test]
+fn the_ledger_is_a_file_or_a_keyspace_of_a_cluster() {
+    let at = |text: &str| {
+        let set = environment(&[
+            ("HOLDFAST_LEDGER", text),
+            ("HOLDFAST_CQL_USER", "holdfast"),
+            ("HOLDFAST_CQL_PASSWORD", "very-secret"),
+            ("HOLDFAST_CQL_REPLICAS", "1"),
+        ]);
+        Loaded::with(&Given::default(), set).config().map(|config| config.ledger())
+    };
+    let LedgerAt::Cql(cql) = at("cql:db-1:9042, db-2:9042/tickets").unwrap() else { panic!("a cluster") };
+    assert_eq!(cql.settings.contact_points, ["db-1:9042", "db-2:9042"]);
+    assert_eq!((cql.settings.keyspace.as_str(), cql.settings.user.as_str(), cql.replicas), ("tickets", "holdfast", 1));
+    assert_eq!(cql.settings.to_string(), "cql:db-1:9042,db-2:9042/tickets");
+    assert!(!format!("{cql:?}").contains("very-secret"));
+    assert_eq!(at("sqlite:/data/x.db").unwrap(), LedgerAt::File(PathBuf::from("/data/x.db")));
+    for wrong in
+        ["cql:db-1/tickets", "cql:db-1:9042", "cql:db-1:9042/Tickets", "cql:me@db:9042/t", "cql:,/t", "sqlite:"]
+    {
+        assert!(at(wrong).unwrap_err().to_string().contains("must be sqlite:PATH, or cql:"), "{wrong}");
+    }
+}
+
+#[test]
+fn the_password_of_the_ledger_is_shown_nowhere() {
+    let set = environment(&[("HOLDFAST_CQL_PASSWORD", "very-secret")]);
+    let shown = Loaded::with(&Given::default(), set).shown();
+    assert!(shown.iter().any(|shown| shown.key == "cql.password"));
+    assert!(shown.iter().all(|shown| !shown.value.to_string().contains("very-secret")));
 }

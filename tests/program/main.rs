@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, dead_code)]
 
 mod commands;
+mod cql;
 mod dev;
 #[path = "../crash/http.rs"]
 mod http;

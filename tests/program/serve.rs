@@ -9,13 +9,13 @@ use crate::http::Client;
 use crate::process::{alive, beside, holdfast, refused, run, signal, until};
 
 /// A redis-server as an operator would run it.
-struct Redis {
+pub struct Redis {
     child: Child,
     socket: PathBuf,
 }
 
 impl Redis {
-    fn start(folder: &Path, settings: &[&str]) -> Self {
+    pub fn start(folder: &Path, settings: &[&str]) -> Self {
         let socket = folder.join("r.sock");
         let child = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--unixsocket"])
@@ -42,7 +42,7 @@ impl Drop for Redis {
     }
 }
 
-fn serve(folder: &Path, redis: &Redis, mode: &str) -> Command {
+pub fn serve(folder: &Path, redis: &Redis, mode: &str) -> Command {
     let mut command = holdfast();
     command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]);
     command.arg(folder.join("d")).env("HOLDFAST_REDIS", redis.address()).env("HOLDFAST_MODE", mode);
@@ -50,13 +50,13 @@ fn serve(folder: &Path, redis: &Redis, mode: &str) -> Command {
 }
 
 /// A program that is ended with the test.
-struct Serving {
+pub struct Serving {
     child: Child,
-    banner: Value,
+    pub banner: Value,
 }
 
 impl Serving {
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();

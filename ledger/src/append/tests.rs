@@ -107,3 +107,14 @@ fn a_segment_is_sealed_while_the_largest_append_would_still_fit() {
     assert!(seals(1, 20, "1"));
     assert!(seals(2, 2, "1"));
 }
+
+#[tokio::test]
+async fn an_append_waits_for_another_process_that_writes_and_says_so_when_it_never_ends() {
+    let locked = || Err(Error::Locked { path: "ledger.db".into() });
+    let script = Script::new([locked(), locked(), Ok(Tried::Applied)]);
+    assert!(matches!(script.append().await.unwrap(), Append::Appended(_)));
+    assert_eq!(script.sent(), 3);
+    let script = Script::new([locked()]);
+    let error = script.append().await.unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }) && error.applied() == Applied::No, "{error:?}");
+}

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::LogId;
-use domain::limits::{MAX_READ_BYTES, MAX_READ_EVENTS};
+use domain::limits::MAX_READ_EVENTS;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::sync::{mpsc, oneshot};
 
 use super::file::DataFile;
 use super::statements;
+use crate::page::Page;
 use crate::{Entry, Error, Head};
 
 /// A question and where its answer goes.
@@ -112,7 +113,8 @@ fn read(connection: &Connection, log: &LogId, after: u64, most: usize) -> Result
         return Ok(Vec::new());
     }
     let Some((segment, first)) = start(connection, log, after)? else { return Ok(Vec::new()) };
-    let mut page = Page { after, most, bytes: 0, next: first, entries: Vec::new() };
+    let flaw = |why| Flaw::Content(format!("{log}: {why}"));
+    let mut page = Page::new(after, most, first);
     let mut statement = connection.prepare_cached(
         "SELECT first_seq, count, events FROM appends WHERE log = ?1 AND (segment, first_seq) >= (?2, ?3)
          ORDER BY segment, first_seq",
@@ -120,53 +122,11 @@ fn read(connection: &Connection, log: &LogId, after: u64, most: usize) -> Result
     let mut rows = statement.query(params![log.as_str(), segment, first])?;
     while let Some(row) = rows.next()? {
         let events = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
-        let full = page.add(row.get(0)?, row.get(1)?, events).map_err(|why| Flaw::Content(format!("{log}: {why}")))?;
-        if full {
-            return Ok(page.entries);
+        if page.add(row.get(0)?, row.get(1)?, events).map_err(flaw)? {
+            return Ok(page.entries());
         }
     }
-    let head = statements::head(connection, log)?.head;
-    if page.next == head + 1 {
-        Ok(page.entries)
-    } else {
-        Err(Flaw::Content(format!("{log}: its head is {head}, its events end at {}", page.next - 1)))
-    }
-}
-
-/// An answer as it fills up.
-struct Page {
-    after: u64,
-    most: usize,
-    bytes: usize,
-    /// Number that the next append must begin with.
-    next: u64,
-    entries: Vec<Entry>,
-}
-
-impl Page {
-    /// Adds an append's events; true when the page is full.
-    fn add(&mut self, first: u64, count: u64, events: &str) -> Result<bool, String> {
-        if first != self.next {
-            return Err(format!("event {} is missing, the next one is {first}", self.next));
-        }
-        for event in events.split('\n') {
-            let seq = self.next;
-            self.next += 1;
-            if seq <= self.after {
-                continue;
-            }
-            if self.entries.len() == self.most || (self.bytes >= MAX_READ_BYTES && !self.entries.is_empty()) {
-                return Ok(true);
-            }
-            self.bytes += event.len();
-            self.entries.push(Entry { seq, event: event.to_owned() });
-        }
-        if self.next == first + count {
-            Ok(false)
-        } else {
-            Err(format!("the append at {first} should have {count} events and has {}", self.next - first))
-        }
-    }
+    page.ended(statements::head(connection, log)?.head).map_err(flaw)
 }
 
 fn list(connection: &Connection, prefix: &str) -> Result<Vec<LogId>, Flaw> {

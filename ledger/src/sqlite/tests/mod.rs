@@ -4,6 +4,7 @@ mod conformance;
 mod damage;
 mod kill;
 mod opening;
+mod processes;
 mod running;
 mod space;
 
