@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use domain::limits::{CQL_OPEN_MS, CQL_SCHEMA_MS};
+use domain::limits::{CQL_OPEN_MS, CQL_SCHEMA_MS, LEDGER_READ_MS, RESEND_MS};
 use scylla::client::session::Session;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::response::query_result::QueryRowsResult;
 use scylla::statement::unprepared::Statement;
 use scylla::statement::{Consistency, SerialConsistency};
+use tokio::time::{Instant, sleep};
 
 use super::failure::one_line;
 use super::ring::Ring;
@@ -62,10 +63,7 @@ pub async fn migrate(settings: &Settings, replication: Option<Replication>) -> R
         for statement in statements(text) {
             change(&session, settings, &statement).await?;
         }
-        let mut note = Statement::new(NOTE);
-        note.set_serial_consistency(Some(SerialConsistency::LocalSerial));
-        note.set_consistency(Consistency::LocalQuorum);
-        session.query_unpaged(note, (version,)).await.map_err(|error| refused(settings, &error))?;
+        note(&session, settings, version).await?;
     }
     Ok(Migrated { keyspace, from, to: NEWEST })
 }
@@ -134,11 +132,29 @@ async fn change(session: &Session, settings: &Settings, text: &str) -> Result<()
     session.query_unpaged(statement, ()).await.map(|_| ()).map_err(|error| refused(settings, &error))
 }
 
+/// Notes that the version is there. Repeated while it is not known whether it was noted: a second note of the same changes nothing.
+async fn note(session: &Session, settings: &Settings, version: i32) -> Result<(), Error> {
+    let mut note = Statement::new(NOTE);
+    note.set_consistency(Consistency::LocalQuorum);
+    note.set_serial_consistency(Some(SerialConsistency::LocalSerial));
+    let deadline = Instant::now() + Duration::from_millis(CQL_SCHEMA_MS);
+    loop {
+        match session.query_unpaged(note.clone(), (version,)).await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => return Err(refused(settings, &error)),
+            Err(_) => sleep(Duration::from_millis(RESEND_MS.1)).await,
+        }
+    }
+}
+
 fn refused(settings: &Settings, error: &ExecutionError) -> Error {
-    let why = one_line(error);
-    Error::unavailable(format!(
-        "{settings}: {why}: grant that user CREATE on the keyspace, or run it again when all nodes are up"
-    ))
+    let fix = match error {
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Unauthorized, _)) => {
+            "grant that user CREATE, ALTER, SELECT and MODIFY on the keyspace"
+        }
+        _ => "run it again when all nodes are up",
+    };
+    Error::unavailable(format!("{settings}: {}: {fix}", one_line(error)))
 }
 
 /// A session on a keyspace whose schema is this program's.
@@ -165,6 +181,8 @@ pub(super) async fn talk(settings: &Settings) -> Result<Talk, Error> {
 async fn version(session: &Session, settings: &Settings) -> Result<i32, Error> {
     let mut read = Statement::new(format!("SELECT version FROM {}.{NOTED}", settings.keyspace));
     read.set_consistency(Consistency::LocalQuorum);
+    // The first statement of a session: a cluster that has just been started takes its time.
+    read.set_request_timeout(Some(Duration::from_millis(LEDGER_READ_MS)));
     match session.query_unpaged(read, ()).await {
         Ok(answer) => newest(&answer.into_rows_result().map_err(|error| failure::of_read(odd(&error)))?),
         Err(ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Invalid, _))) => Ok(0),

@@ -9,7 +9,7 @@ use crate::append::{Attempt as _, Batch, Tried};
 use crate::cassandra::shared;
 use crate::cql::Cql;
 use crate::cql::write::Tries;
-use crate::{Append, Ledger, Limits, Store as _};
+use crate::{Append, Error, Ledger, Limits, Store as _};
 
 #[tokio::test]
 async fn a_claim_that_is_repeated_after_a_doubt_is_the_same_claim() {
@@ -55,27 +55,35 @@ async fn rivals_on_several_sessions_leave_one_gapless_log() {
         let (settings, log) = (node.ledger(), log.clone());
         async move {
             let store = Cql::open_with(&settings, limits).await.unwrap();
-            let mut appended = Vec::new();
+            let (mut told, mut doubtful) = (Vec::new(), Vec::new());
             for round in 0..6 {
-                let mut writer = store.claim(&log, &format!("rival {n}")).await.unwrap();
+                // On a busy machine rivals may keep each other from claiming for a while.
+                let Ok(mut writer) = store.claim(&log, &format!("rival {n}")).await else { continue };
                 for part in 0..3 {
                     let event = format!("\"{n}/{round}/{part}\"");
-                    match store.append(&writer, std::slice::from_ref(&event)).await.unwrap() {
-                        Append::Appended(next) => {
-                            appended.push((next.head, event));
+                    match store.append(&writer, std::slice::from_ref(&event)).await {
+                        Ok(Append::Appended(next)) => {
+                            told.push((next.head, event));
                             writer = next;
                         }
-                        Append::Fenced(_) => break,
+                        Ok(Append::Fenced(_)) => break,
+                        Err(error) => {
+                            assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+                            doubtful.push(event);
+                            break;
+                        }
                     }
                 }
             }
-            appended
+            (told, doubtful)
         }
     };
-    let mut told = join_all((0..3).map(rival)).await.concat();
+    let (told, doubtful): (Vec<_>, Vec<_>) = join_all((0..3).map(rival)).await.into_iter().unzip();
+    let (mut told, doubtful) = (told.concat(), doubtful.concat());
     told.sort();
     let ledger = Ledger::cql(&node.ledger()).await.unwrap();
-    let found: Vec<(u64, String)> = (1..).zip(all(&ledger, &log).await).collect();
+    let mut found: Vec<(u64, String)> = (1..).zip(all(&ledger, &log).await).collect();
+    assert!(found.len() >= 3, "{found:?}");
+    found.retain(|(_, event)| !doubtful.contains(event));
     assert_eq!(found, told);
-    assert!(!found.is_empty());
 }

@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 
 use domain::LogId;
 use domain::limits::{APPEND_MS, CQL_KEEPALIVE_MS, LEDGER_READ_MS};
+use tokio::sync::Mutex;
 
 use super::{all, fresh_log};
 use crate::cassandra::Own;
 use crate::cql::Cql;
 use crate::{Append, Applied, Error, Ledger, Store as _, Writer};
+
+/// One test with nodes of its own at a time: four of them on a small machine answer nobody in time.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// What may happen in one test before it fails.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -87,6 +91,7 @@ async fn bounded<T>(work: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn what_was_acknowledged_survives_kill_9_of_the_only_node() {
+    let _turn = TURN.lock().await;
     let Some(node) = Own::start(1) else { return };
     let mut client = Client::new(Cql::open(&node.settings()).await.unwrap());
     for round in 1..=2 {
@@ -112,6 +117,7 @@ async fn what_was_acknowledged_survives_kill_9_of_the_only_node() {
 
 #[tokio::test]
 async fn one_of_three_nodes_may_freeze_or_die_and_appends_go_on() {
+    let _turn = TURN.lock().await;
     let Some(nodes) = Own::start(3) else { return };
     let mut client = Client::new(Cql::open(&nodes.settings()).await.unwrap());
     client.until_told(20).await;

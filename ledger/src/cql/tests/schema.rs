@@ -1,5 +1,10 @@
 //! Versions of the schema, and what the doctor sees of a cluster.
 
+use std::time::Duration;
+
+use domain::limits::CQL_SCHEMA_MS;
+use scylla::statement::unprepared::Statement;
+
 use super::is_clear;
 use crate::Error;
 use crate::cassandra::shared;
@@ -9,7 +14,9 @@ use crate::cql::{Cql, Migrated, Replication, Severity, connect, examine, migrate
 /// Says something to the database that the store never would.
 async fn meddle(settings: &crate::cql::Settings, text: String) {
     let session = connect::session(settings).await.unwrap();
-    session.query_unpaged(text, ()).await.unwrap();
+    let mut statement = Statement::new(text);
+    statement.set_request_timeout(Some(Duration::from_millis(CQL_SCHEMA_MS)));
+    session.query_unpaged(statement, ()).await.unwrap();
 }
 
 #[tokio::test]
