@@ -96,14 +96,16 @@ impl Sales {
     /// Opens the sale now, whatever its `opens_at` says. Idempotent.
     ///
     /// # Errors
-    /// [`SalesError`]; a closed sale stays closed.
+    /// [`SalesError`]; a closed sale stays closed, and one past its `closes_at` until its document says a later one.
     pub async fn open(&self, sale: &SaleId, actor: Actor) -> Result<Acted, SalesError> {
         self.act(sale, actor, |now| {
             let fold = now.ok_or(SalesError::NotFound)?;
-            match (fold.closed, fold.opened) {
-                (Some(_), _) => Err(SalesError::Closed),
-                (None, Some(_)) => Ok(None),
-                (None, None) => Ok(Some(Act::Open)),
+            let over = fold.doc.closes_at.filter(|at| *at <= (self.0.clock)());
+            match (fold.closed, over, fold.opened) {
+                (Some(_), ..) => Err(SalesError::Closed),
+                (None, Some(at), _) => Err(SalesError::Over(at)),
+                (None, None, Some(_)) => Ok(None),
+                (None, None, None) => Ok(Some(Act::Open)),
             }
         })
         .await

@@ -58,7 +58,7 @@ async fn caller(lane: Lane, sale: SaleId, from: u64, count: u64) -> Vec<(Duratio
         let hold = begin.elapsed();
         let begin = Instant::now();
         let answer = lane.confirm(id, visitor, None, Duration::from_secs(5)).await.unwrap();
-        assert!(matches!(answer, ConfirmAnswer::Booked(_)), "{answer:?}");
+        assert!(matches!(answer, ConfirmAnswer::Booked { .. }), "{answer:?}");
         times.push((hold, begin.elapsed()));
     }
     times

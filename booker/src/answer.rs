@@ -103,7 +103,12 @@ pub struct Booking {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ConfirmAnswer {
     /// The ledger has it (201).
-    Booked(Booking),
+    Booked {
+        /// As the ledger has it.
+        booking: Booking,
+        /// The ledger had it before this request came.
+        replayed: bool,
+    },
     /// The ledger has to decide, or it takes longer (202). The owner goes on by itself; ask again.
     Confirming,
     /// The ledger refused: final (410).
@@ -122,7 +127,12 @@ pub enum ConfirmAnswer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CancelAnswer {
     /// The ledger has the cancellation.
-    Cancelled(Booking),
+    Cancelled {
+        /// As the ledger has it.
+        booking: Booking,
+        /// The ledger had the cancellation before this request came.
+        replayed: bool,
+    },
     /// It takes longer (202): ask again.
     Cancelling,
     /// There is no booking under this id.

@@ -231,7 +231,7 @@ impl Metrics {
     pub(crate) fn confirm(&self, answer: &Result<ConfirmAnswer, LaneError>) {
         use domain::RefuseReason;
         self.confirms.count(match answer {
-            Ok(ConfirmAnswer::Booked(_)) => "booked",
+            Ok(ConfirmAnswer::Booked { .. }) => "booked",
             Ok(ConfirmAnswer::Confirming) => "confirming",
             Ok(ConfirmAnswer::Refused(RefuseReason::Gone)) => "refused_gone",
             Ok(ConfirmAnswer::Refused(RefuseReason::SoldOut)) => "refused_sold_out",
@@ -247,7 +247,7 @@ impl Metrics {
 
     pub(crate) fn cancel(&self, answer: &Result<CancelAnswer, LaneError>) {
         self.cancels.count(match answer {
-            Ok(CancelAnswer::Cancelled(_)) => "cancelled",
+            Ok(CancelAnswer::Cancelled { .. }) => "cancelled",
             Ok(CancelAnswer::Cancelling) => "confirming",
             Ok(CancelAnswer::NotBooked) => "not_booked",
             Ok(CancelAnswer::Foreign) => "foreign",

@@ -74,8 +74,14 @@ pub(crate) fn hold_answer(log: &LogId, id: HoldId, fp: Fingerprint, decided: &De
 }
 
 /// What the committed fold says to a confirm; `None` while it is not decided. `fp` is what the hold that was confirmed was
-/// asked for, where that is known.
-pub fn confirm_answer(log: &LogId, fold: &LaneFold, id: HoldId, fp: Option<Fingerprint>) -> Option<ConfirmAnswer> {
+/// asked for, where that is known; `replayed` whether the decision was there before the request.
+pub fn confirm_answer(
+    log: &LogId,
+    fold: &LaneFold,
+    id: HoldId,
+    fp: Option<Fingerprint>,
+    replayed: bool,
+) -> Option<ConfirmAnswer> {
     let decided = fold.decided(&id)?;
     if let (Some(asked), Some(booked)) = (fp, decided.fp)
         && asked != booked
@@ -84,15 +90,15 @@ pub fn confirm_answer(log: &LogId, fold: &LaneFold, id: HoldId, fp: Option<Finge
     }
     Some(match (decided.state, booking(log, id, decided)) {
         (HoldState::Cancelled, Some(booking)) => ConfirmAnswer::Cancelled(booking),
-        (_, Some(booking)) => ConfirmAnswer::Booked(booking),
+        (_, Some(booking)) => ConfirmAnswer::Booked { booking, replayed },
         (_, None) => ConfirmAnswer::Refused(decided.why.unwrap_or(RefuseReason::Gone)),
     })
 }
 
-/// What the committed fold says to a cancel that was decided.
-pub(crate) fn cancel_answer(log: &LogId, fold: &LaneFold, id: HoldId) -> CancelAnswer {
+/// What the committed fold says to a cancel that was decided; `replayed` as in [`confirm_answer`].
+pub(crate) fn cancel_answer(log: &LogId, fold: &LaneFold, id: HoldId, replayed: bool) -> CancelAnswer {
     match fold.decided(&id).map(|decided| (decided.state, booking(log, id, decided))) {
-        Some((HoldState::Cancelled, Some(booking))) => CancelAnswer::Cancelled(booking),
+        Some((HoldState::Cancelled, Some(booking))) => CancelAnswer::Cancelled { booking, replayed },
         // Not decided by this owner's log so far: it stands, and the visitor asks again.
         Some((_, Some(_))) => CancelAnswer::Cancelling,
         Some((_, None)) | None => CancelAnswer::NotBooked,

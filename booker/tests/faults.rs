@@ -228,7 +228,7 @@ async fn redis_showing_more_stock_than_there_is_is_mended_and_never_oversold() {
     let mut booked = 0;
     for answer in tried {
         match answer.await.unwrap() {
-            ConfirmAnswer::Booked(_) => booked += 1,
+            ConfirmAnswer::Booked { .. } => booked += 1,
             ConfirmAnswer::Refused(domain::RefuseReason::SoldOut) | ConfirmAnswer::Foreign => {}
             other => panic!("{other:?}"),
         }
@@ -401,7 +401,7 @@ async fn buy_until_lost(lane: Lane, v: u32, round: u32) -> Vec<domain::HoldId> {
             Ok(_) | Err(_) => break,
         }
         match lane.confirm(id(v, &key), visitor(v), None, PATIENCE).await {
-            Ok(ConfirmAnswer::Booked(_)) => booked.push(id(v, &key)),
+            Ok(ConfirmAnswer::Booked { .. }) => booked.push(id(v, &key)),
             Ok(_) | Err(_) => break,
         }
     }

@@ -49,7 +49,7 @@ async fn the_same_key_twenty_times_at_once_is_one_booking_with_one_id() {
             // Held, or already confirming or sold by a twin that was faster.
             assert!(matches!(lane.hold(request(1, "k", 2)).await.unwrap(), HoldAnswer::Hold { .. }));
             match lane.confirm(id(1, "k"), visitor(1), None, Duration::from_secs(5)).await.unwrap() {
-                ConfirmAnswer::Booked(booking) => booking,
+                ConfirmAnswer::Booked { booking, .. } => booking,
                 other => panic!("{other:?}"),
             }
         })
@@ -126,11 +126,11 @@ async fn a_booking_is_seen_by_its_visitor_only_and_a_repeat_gets_the_same_answer
     let owner = world.ready_owner("one").await;
     let lane = &owner.lane;
     held(lane, 1, "k", 2).await;
-    let ConfirmAnswer::Booked(booking) = confirmed(lane, 1, "k").await else { panic!() };
+    let ConfirmAnswer::Booked { booking, replayed: false } = confirmed(lane, 1, "k").await else { panic!() };
     assert_eq!(booking.log, world.log());
     assert_eq!(*booking.lines, lines(&[("a", 2)]));
     let again = confirmed(lane, 1, "k").await;
-    assert_eq!(again, ConfirmAnswer::Booked(booking.clone()));
+    assert_eq!(again, ConfirmAnswer::Booked { booking: booking.clone(), replayed: true });
     assert_eq!(lane.bookings(visitor(1)).await.unwrap(), std::slice::from_ref(&booking));
     assert_eq!(lane.bookings(visitor(2)).await.unwrap(), []);
     assert_eq!(lane.booking(id(1, "k"), visitor(1)).await.unwrap(), Some(booking.clone()));
@@ -200,7 +200,7 @@ async fn cancelling_frees_the_units_once_and_is_final() {
     assert!(is_booked(&confirmed(lane, 1, "k").await));
     for _ in 0..2 {
         match lane.cancel(id(1, "k"), visitor(1), patience).await.unwrap() {
-            CancelAnswer::Cancelled(booking) => assert!(booking.cancelled.is_some()),
+            CancelAnswer::Cancelled { booking, .. } => assert!(booking.cancelled.is_some()),
             other => panic!("{other:?}"),
         }
     }
@@ -224,8 +224,10 @@ async fn held_units_come_back_after_their_deadline_without_any_request() {
     assert_eq!(world.state(id(1, "k")).await, Some(HoldState::Released));
     held(&owner.lane, 2, "k", 1).await;
     assert!(is_booked(&confirmed(&owner.lane, 2, "k").await));
-    // The first one confirms too late: the ledger says so.
+    // The first one confirms too late: the ledger says so, and its record still says what it had claimed.
     assert_eq!(confirmed(&owner.lane, 1, "k").await, ConfirmAnswer::Refused(RefuseReason::Gone));
+    let LookAnswer::Hold(refused) = owner.lane.look(id(1, "k"), visitor(1)).await.unwrap() else { panic!() };
+    assert_eq!((refused.state, refused.lines), (HoldState::Refused, lines(&[("a", 1)])));
     owner.stop().await;
 }
 
@@ -314,7 +316,7 @@ async fn two_holds_of_one_pass_become_one_booking_and_the_other_gives_its_units_
     assert_eq!(confirmed(&owner.lane, 1, "one").await, one, "the booking's own replay");
     assert!(matches!(
         owner.lane.cancel(id(1, "one"), visitor(1), Duration::from_secs(5)).await,
-        Ok(CancelAnswer::Cancelled(_))
+        Ok(CancelAnswer::Cancelled { .. })
     ));
     assert_eq!(confirmed(&owner.lane, 1, "three").await, ConfirmAnswer::Refused(RefuseReason::PassUsed));
     assert_eq!(world.sold().await, 0);
@@ -374,17 +376,17 @@ async fn a_day_after_the_sale_is_over_the_lane_is_unloaded_and_the_fold_answers(
     let world = World::with_units(5).await;
     let owner = world.ready_owner("one").await;
     held(&owner.lane, 1, "k", 2).await;
-    let ConfirmAnswer::Booked(booking) = confirmed(&owner.lane, 1, "k").await else { panic!() };
+    let ConfirmAnswer::Booked { booking, replayed: false } = confirmed(&owner.lane, 1, "k").await else { panic!() };
     let mut over = doc(&[("a", 5)]);
     over.closes_at = Some(domain::Millis(1_000));
     world.define(over, std::collections::BTreeMap::new()).await;
     until("the lane is unloaded", || async { owner.lane.status().unloaded }).await;
     assert_eq!(world.stock().await, None);
-    assert_eq!(confirmed(&owner.lane, 1, "k").await, ConfirmAnswer::Booked(booking));
+    assert_eq!(confirmed(&owner.lane, 1, "k").await, ConfirmAnswer::Booked { booking, replayed: true });
     assert_eq!(owner.lane.look(id(2, "k"), visitor(2)).await.unwrap(), LookAnswer::Unknown);
     assert_eq!(confirmed(&owner.lane, 2, "k").await, ConfirmAnswer::Refused(RefuseReason::Gone));
     let cancelled = owner.lane.cancel(id(1, "k"), visitor(1), Duration::from_secs(5)).await.unwrap();
-    assert!(matches!(cancelled, CancelAnswer::Cancelled(_)));
+    assert!(matches!(cancelled, CancelAnswer::Cancelled { .. }));
     assert!(owner.lane.hold(request(3, "k", 1)).await.is_err());
     assert_eq!(world.sold().await, 0);
     owner.stop().await;

@@ -144,7 +144,7 @@ impl Sale {
         loop {
             if let Some(handle) = self.lane(lane).await {
                 match handle.confirm(request.id, request.visitor, None, Duration::from_secs(2)).await {
-                    Ok(ConfirmAnswer::Booked(_)) => return true,
+                    Ok(ConfirmAnswer::Booked { .. }) => return true,
                     Ok(ConfirmAnswer::Refused(_)) => return false,
                     _ => {}
                 }

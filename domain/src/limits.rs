@@ -99,6 +99,12 @@ pub const MAX_LOAD_CHUNK: usize = 1_000;
 pub const REDIS_CALL_MS: u64 = 500;
 /// Milliseconds to open one Redis connection.
 pub const REDIS_CONNECT_MS: u64 = 200;
+/// Milliseconds between two looks whether an appliance's own redis-server still answers anything at all.
+pub const REDIS_LOOK_EVERY_MS: u64 = 500;
+/// Looks in a row without any answer before that redis-server is taken for frozen and replaced: each waits half a second, so
+/// about five seconds, longer than a full disk queue or the fork of a rewrite keeps it. Counted in looks and not in time, so
+/// that a machine that slept does not replace a healthy one.
+pub const REDIS_FROZEN_LOOKS: u32 = 5;
 /// Milliseconds between two attempts to open a Redis connection.
 pub const REDIS_PACE_MS: u64 = 50;
 /// Milliseconds an append may take before its caller gives up waiting and looks again.

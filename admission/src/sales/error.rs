@@ -1,6 +1,6 @@
 //! Why an act was not done.
 
-use domain::{Mistake, SaleId};
+use domain::{Millis, Mistake, SaleId};
 use ledger::Applied;
 
 /// An act that was not recorded. Each message says what to do.
@@ -24,6 +24,9 @@ pub enum SalesError {
     /// A close is final.
     #[error("the sale is closed, and a close is final: create another sale")]
     Closed,
+    /// Its time is over; the document may still say a later one.
+    #[error("the sale closed at {0}: apply its document with a later closes_at, then open it")]
+    Over(Millis),
     /// Other processes changed the sale each time before this one could.
     #[error("others change this sale at the same time: repeat the act")]
     Overtaken,

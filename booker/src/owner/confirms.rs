@@ -92,7 +92,7 @@ impl LaneOwner {
         let decided = self.fold().and_then(|fold| {
             let known = fold.decided(&id)?;
             if known.visitor == visitor {
-                view::confirm_answer(&self.context.log, fold, id, None)
+                view::confirm_answer(&self.context.log, fold, id, None, true)
             } else {
                 Some(ConfirmAnswer::Foreign)
             }
@@ -143,7 +143,7 @@ impl LaneOwner {
             Some((whose, _)) if whose != visitor => CancelAnswer::Foreign,
             Some((_, HoldState::Sold)) => return self.queue_cancel(id, reply),
             Some(_) => match self.fold() {
-                Some(fold) => view::cancel_answer(&self.context.log, fold, id),
+                Some(fold) => view::cancel_answer(&self.context.log, fold, id, true),
                 None => CancelAnswer::Cancelling,
             },
             None if !id.may_belong_to(&visitor) => CancelAnswer::Foreign,
@@ -228,7 +228,7 @@ impl LaneOwner {
                 }
             }
             ConfirmReply::Decided(_) => {
-                if self.answer_decided(id, None) {
+                if self.answer_decided(id, None, false) {
                     return;
                 }
                 // Redis has an event that this fold does not have: somebody else writes the log. Find out, answer then.
@@ -284,13 +284,13 @@ impl LaneOwner {
         for intent in intents {
             match intent {
                 Intent::Confirm { id, fp, .. } => {
-                    if !self.answer_decided(*id, *fp) {
+                    if !self.answer_decided(*id, *fp, false) {
                         self.rest(*id);
                     }
                 }
                 Intent::Cancel { id } => {
                     let Some(fold) = self.fold() else { continue };
-                    let answer = view::cancel_answer(&self.context.log, fold, *id);
+                    let answer = view::cancel_answer(&self.context.log, fold, *id, false);
                     for waiter in self.confirms.cancels.remove(id).unwrap_or_default() {
                         self.reply_cancel(waiter, Ok(answer.clone()));
                     }
@@ -303,10 +303,9 @@ impl LaneOwner {
     }
 
     /// Answers a confirm from the committed fold; false when that does not know the id.
-    fn answer_decided(&mut self, id: HoldId, fp: Option<domain::Fingerprint>) -> bool {
-        let Some(answer) = self.fold().and_then(|fold| view::confirm_answer(&self.context.log, fold, id, fp)) else {
-            return false;
-        };
+    fn answer_decided(&mut self, id: HoldId, fp: Option<domain::Fingerprint>, replayed: bool) -> bool {
+        let said = |fold| view::confirm_answer(&self.context.log, fold, id, fp, replayed);
+        let Some(answer) = self.fold().and_then(said) else { return false };
         self.close_confirm(id, &Ok(answer));
         true
     }
@@ -389,9 +388,10 @@ impl LaneOwner {
 
     /// The new fold may have the answers that open confirms wait for.
     pub(super) fn answer_open(&mut self) {
-        let ids: Vec<HoldId> = self.confirms.open.keys().copied().collect();
-        for id in ids {
-            self.answer_decided(id, None);
+        // One that Redis may have noted for this owner can be what the owner before decided; any other was there already.
+        let open: Vec<(HoldId, bool)> = self.confirms.open.iter().map(|(id, open)| (*id, open.noted)).collect();
+        for (id, noted) in open {
+            self.answer_decided(id, None, !noted);
         }
     }
 

@@ -192,7 +192,9 @@ impl LaneOwner {
         let timers = &self.timers;
         let mut wake = if timers.leasing { timers.lease + ms(LEASE_MS) } else { timers.lease };
         match &self.phase {
-            Phase::Waiting | Phase::Stopped => {}
+            Phase::Waiting => {}
+            // The lease is not asked for any more: its time stays in the past.
+            Phase::Stopped => wake = Instant::now() + ms(HEARTBEAT_MS),
             Phase::Claiming(claiming) => wake = soonest(wake, claiming.retry),
             Phase::Folding(folding) => wake = soonest(wake, folding.retry),
             Phase::Serving(tenure) => {

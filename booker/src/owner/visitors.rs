@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use domain::limits::{MAX_CALLS_IN_FLIGHT, MAX_GROUP, MAX_HOLDS_PER_PASS, MAX_HOLDS_WITHOUT_PASS};
-use domain::{Admission, HoldId, VisitorHash};
+use domain::{Admission, HoldId, HoldState, VisitorHash};
 use lua::CallError;
 use lua::lane::{HoldGroup, HoldReplies, HoldReply, Look, ReleaseReply, ReleaseRequest};
 use tokio::time::Instant;
@@ -132,6 +132,10 @@ impl LaneOwner {
     ) {
         let answer = match self.decided(&id) {
             Some(decided) if decided.visitor != visitor => LookAnswer::Foreign,
+            // What a refused hold had claimed stands in its record only.
+            Some(decided) if decided.state == HoldState::Refused && !self.is_unloaded() => {
+                return self.visitors.looks.waiting.push_back(LookWait { id, visitor, reply });
+            }
             Some(decided) => LookAnswer::Hold(view::of_decided(&self.context.log, id, decided, clock())),
             None if self.is_unloaded() => unknown(id, &visitor),
             None => return self.visitors.looks.waiting.push_back(LookWait { id, visitor, reply }),
@@ -324,8 +328,12 @@ impl LaneOwner {
             Ok(look) => {
                 for (wait, record) in waiting.into_iter().zip(look.records) {
                     let answer = match (self.decided(&wait.id), record) {
-                        (Some(decided), _) if decided.visitor == wait.visitor => {
-                            LookAnswer::Hold(view::of_decided(&self.context.log, wait.id, decided, look.now))
+                        (Some(decided), record) if decided.visitor == wait.visitor => {
+                            let mut hold = view::of_decided(&self.context.log, wait.id, decided, look.now);
+                            if let Some(record) = record.filter(|_| decided.state == HoldState::Refused) {
+                                hold.lines = record.lines;
+                            }
+                            LookAnswer::Hold(hold)
                         }
                         (None, Some(record)) if record.visitor == wait.visitor => {
                             LookAnswer::Hold(view::of_record(&self.context.log, wait.id, &record, look.now))
@@ -340,7 +348,10 @@ impl LaneOwner {
                 let error = lane_error(&error);
                 self.look_soon(error);
                 for wait in waiting {
-                    let _ = wait.reply.send(Err(error));
+                    // What the log decided is known without the store.
+                    let known = self.decided(&wait.id).filter(|decided| decided.visitor == wait.visitor);
+                    let known = known.map(|decided| view::of_decided(&self.context.log, wait.id, decided, clock()));
+                    let _ = wait.reply.send(known.map(LookAnswer::Hold).ok_or(error));
                 }
             }
         }

@@ -113,8 +113,8 @@ impl<'a> Hand<'a> {
         for intent in intents {
             match intent {
                 Intent::Confirm { id, fp, .. } => {
-                    match view::confirm_answer(&self.world.log(), self.committer.fold(), *id, *fp) {
-                        Some(ConfirmAnswer::Booked(_)) => drop(self.answered_booked.insert(*id)),
+                    match view::confirm_answer(&self.world.log(), self.committer.fold(), *id, *fp, false) {
+                        Some(ConfirmAnswer::Booked { .. }) => drop(self.answered_booked.insert(*id)),
                         Some(ConfirmAnswer::Refused(_)) => drop(self.answered_gone.insert(*id)),
                         Some(ConfirmAnswer::KeyReused) => drop(self.answered_key_reused.insert(*id)),
                         Some(ConfirmAnswer::Cancelled(_)) => {}

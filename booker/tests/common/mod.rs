@@ -290,5 +290,5 @@ pub async fn confirmed(lane: &Lane, v: u32, key: &str) -> ConfirmAnswer {
 }
 
 pub fn is_booked(answer: &ConfirmAnswer) -> bool {
-    matches!(answer, ConfirmAnswer::Booked(_))
+    matches!(answer, ConfirmAnswer::Booked { .. })
 }

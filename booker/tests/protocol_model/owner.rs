@@ -53,8 +53,8 @@ impl World {
                 Intent::Confirm { id, fp, .. } => {
                     let number = self.number(id);
                     let seen = &mut self.seen[number];
-                    match confirm_answer(&NAMES.log, owner.committer.fold(), *id, *fp) {
-                        Some(ConfirmAnswer::Booked(_)) => seen.booked = true,
+                    match confirm_answer(&NAMES.log, owner.committer.fold(), *id, *fp, false) {
+                        Some(ConfirmAnswer::Booked { .. }) => seen.booked = true,
                         Some(ConfirmAnswer::Refused(_)) => seen.gone = true,
                         Some(ConfirmAnswer::KeyReused) => seen.reused = true,
                         _ => {}

@@ -1,5 +1,6 @@
 //! What SQLite's error codes mean for the ledger.
 
+use std::fs::File;
 use std::path::Path;
 
 use rusqlite::ErrorCode;
@@ -39,9 +40,17 @@ pub(super) fn failure(path: &Path, error: &rusqlite::Error, stage: Stage) -> Err
         }
         (ErrorCode::ReadOnly | ErrorCode::PermissionDenied, _) => Error::ReadOnly { path: path_buf },
         (ErrorCode::CannotOpen, _) if !has_directory(path) => Error::NoDirectory { path: path_buf },
+        (ErrorCode::CannotOpen, _) if no_more_files() => {
+            Error::unavailable(format!("{}: too many open files: raise the limit (ulimit -n)", path.display()))
+        }
         (ErrorCode::CannotOpen, _) => Error::ReadOnly { path: path_buf },
         _ => Error::unavailable(format!("{}: {why}", path.display())),
     }
+}
+
+/// Whether no file can be opened at all. SQLite does not say why it could not: EMFILE and ENFILE of every Unix.
+fn no_more_files() -> bool {
+    File::open("/dev/null").is_err_and(|error| matches!(error.raw_os_error(), Some(23 | 24)))
 }
 
 /// Whether the file's folder exists.
