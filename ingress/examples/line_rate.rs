@@ -161,6 +161,7 @@ fn app() -> (App, watch::Sender<bool>, tempfile::TempDir) {
         operators: Vec::new(),
         metrics_text: Arc::new(String::new),
         checks: Vec::new(),
+        may_sell: Arc::new(|_| Ok(())),
         audit: Arc::new(|_| Box::pin(async { Err(String::new()) })),
         events: Arc::new(|_, _| Box::pin(async { Err(ingress::NoEvents::Unavailable(String::new())) })),
         settings: Settings::default(),

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use domain::id::sale_tag;
-use domain::sale::{Phase, SaleFold};
+use domain::sale::{Phase, SaleDoc, SaleFold};
+use domain::table::Mistake;
 use domain::token::Keyring;
 use domain::{HoldId, Millis, SaleId, VisitorHash, VisitorId, limits};
 use futures_util::future::BoxFuture;
@@ -118,6 +119,8 @@ pub struct OperatorKey {
 
 /// Whether something that serving needs is there; `Err` says what is missing. Cheap and without waiting: it is asked often.
 pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Whether this installation may sell what the document says; `Err` says why not and what to do.
+pub type MaySell = Arc<dyn Fn(&SaleDoc) -> Result<(), Mistake> + Send + Sync>;
 /// Runs the audit of a sale and gives its report as JSON; `Err` says why it could not be run.
 pub type Audit = Arc<dyn Fn(SaleId) -> BoxFuture<'static, Result<Box<RawValue>, String>> + Send + Sync>;
 /// A part of a sale's event feed from this position on, as lines of JSON.
@@ -146,6 +149,8 @@ pub struct Parts {
     pub metrics_text: MetricsText,
     /// For `/readyz`, by name.
     pub checks: Vec<(&'static str, Check)>,
+    /// Asked before a sale is created, changed or opened.
+    pub may_sell: MaySell,
     /// For `GET /admin/v1/sales/{sale}/audit`.
     pub audit: Audit,
     /// For `GET /admin/v1/sales/{sale}/events`.
@@ -179,6 +184,7 @@ pub(crate) struct Fixed {
     pub(crate) registry: admission::Sales,
     pub(crate) metrics_text: MetricsText,
     pub(crate) checks: Vec<(&'static str, Check)>,
+    pub(crate) may_sell: MaySell,
     pub(crate) audit: Audit,
     pub(crate) events: Events,
     pub(crate) settings: Settings,
@@ -205,6 +211,7 @@ impl App {
                 registry: parts.registry,
                 metrics_text: parts.metrics_text,
                 checks: parts.checks,
+                may_sell: parts.may_sell,
                 audit: parts.audit,
                 events: parts.events,
                 settings: parts.settings,

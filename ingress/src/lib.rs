@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use app::{App, Audit, Check, Events, MetricsText, NoEvents, OperatorKey, Parts, SaleHandle, SaleMap};
+pub use app::{App, Audit, Check, Events, MaySell, MetricsText, NoEvents, OperatorKey, Parts, SaleHandle, SaleMap};
 pub use edge::address::{Network, NotANetwork};
 use edge::overload::Load;
 pub use server::tls::{BadTls, Tls};

@@ -106,7 +106,7 @@ const PROBLEMS: &[(&str, &[Name])] = {
                 Unavailable,
             ],
         ),
-        ("getTicket", &[NotFound, Unauthenticated, Forbidden, SaleClosed]),
+        ("getTicket", &[NotFound, Unauthenticated, Forbidden, BadRequest, SaleClosed]),
         (
             "claimPass",
             &[
@@ -124,7 +124,7 @@ const PROBLEMS: &[(&str, &[Name])] = {
                 Unavailable,
             ],
         ),
-        ("leave", &[NotFound, Unauthenticated, Forbidden, SaleNotOpen, SaleClosed, Unavailable]),
+        ("leave", &[NotFound, Unauthenticated, Forbidden, BadRequest, SaleNotOpen, SaleClosed, Unavailable]),
         (
             "hold",
             &[
@@ -147,8 +147,8 @@ const PROBLEMS: &[(&str, &[Name])] = {
                 Unavailable,
             ],
         ),
-        ("getHold", &[NotFound, Unauthenticated, Unavailable]),
-        ("releaseHold", &[NotFound, Unauthenticated, Forbidden, HoldDecided, Unavailable]),
+        ("getHold", &[NotFound, Unauthenticated, BadRequest, Unavailable]),
+        ("releaseHold", &[NotFound, Unauthenticated, Forbidden, BadRequest, HoldDecided, Unavailable]),
         (
             "confirm",
             &[
@@ -166,8 +166,8 @@ const PROBLEMS: &[(&str, &[Name])] = {
                 Unavailable,
             ],
         ),
-        ("listBookings", &[Unauthenticated, Unavailable]),
-        ("getBooking", &[NotFound, Unauthenticated, Unavailable]),
+        ("listBookings", &[Unauthenticated, BadRequest, Unavailable]),
+        ("getBooking", &[NotFound, Unauthenticated, BadRequest, Unavailable]),
         (
             "cancelBooking",
             &[

@@ -119,6 +119,12 @@ kinds! {
     TooLarge = "too-large" PAYLOAD_TOO_LARGE false: "The body is too large",
         "The body is longer than this call takes. It was not read to its end and the connection is closed.",
         "Send less; detail says how much is taken.";
+    UriTooLong = "uri-too-long" URI_TOO_LONG false: "The address is too long",
+        "The first line of the request is longer than any address here. The connection is closed.",
+        "Correct the address. The description of all calls is at /openapi.json.";
+    HeadTooLarge = "head-too-large" REQUEST_HEADER_FIELDS_TOO_LARGE false: "The headers are too large",
+        "The first line and the headers together are larger, or more, than are taken. The connection is closed.",
+        "Send fewer or smaller headers; clear the cookies of this site.";
     TooSlow = "too-slow" REQUEST_TIMEOUT true: "The body came too slowly",
         "The body was announced and did not arrive in time. Nothing was changed.",
         "Send the request again.";
@@ -214,16 +220,21 @@ impl Problem {
         // Caches would keep a 404 or 410 by themselves.
         headers.insert(CACHE_CONTROL, reply::PRIVATE);
         if let Some(ms) = self.0.retry_ms {
-            let seconds = ms.div_ceil(1_000).max(1);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
             // A quota of one's own says more, and replaces this one.
-            let crowded = matches!(kind.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-            if let Some(left) = crowded.then(|| HeaderValue::from_str(&format!("\"capacity\";r=0;t={seconds}")).ok()) {
-                headers.extend(left.map(|left| (RATELIMIT, left)));
-            }
+            retry_after(kind.status, ms, headers);
         }
         headers.extend(self.0.headers);
         answer
+    }
+}
+
+/// When to ask again, as headers.
+pub(crate) fn retry_after(status: StatusCode, ms: u64, headers: &mut http::HeaderMap) {
+    let seconds = ms.div_ceil(1_000).max(1);
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        let left = HeaderValue::from_str(&format!("\"capacity\";r=0;t={seconds}")).ok();
+        headers.extend(left.map(|left| (RATELIMIT, left)));
     }
 }
 

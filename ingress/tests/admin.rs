@@ -48,6 +48,37 @@ async fn a_sale_is_created_changed_opened_and_closed_and_served_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_installation_may_not_sell_is_neither_created_nor_changed_nor_opened() {
+    let world = World::with(&[], Settings::default()).await;
+    let doc = BOX.replace("opens_at = \"2020-01-01T00:00:00Z\"\n", "");
+    let forbidden = doc.replacen("units = 5", &format!("units = {}", common::FORBIDDEN), 1);
+    let refused = world.operate("PUT", "/admin/v1/sales/box", &[TOML], forbidden.as_bytes()).await;
+    assert_eq!(refused.refused(), (400, "bad-request".into()));
+    let body = refused.json();
+    assert_eq!((&body["errors"][0]["key"], &body["outcome"]), (&"items[0].units".into(), &"refused".into()), "{body}");
+    assert_eq!(world.operate("GET", "/admin/v1/sales/box", &[], b"").await.status, 404, "nothing was recorded");
+    // One that was recorded by a program that may.
+    let by = domain::Actor { by: "other".into(), why: String::new() };
+    world.registry.apply(domain::SaleDoc::from_toml(&forbidden).unwrap(), None, by).await.unwrap();
+    let opened = world.operate("POST", "/admin/v1/sales/box/open", &[], b"").await;
+    assert_eq!(opened.refused(), (400, "bad-request".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sale_past_its_closing_time_is_not_opened_until_its_document_says_a_later_one() {
+    let world = World::with(&[], Settings::default()).await;
+    let doc = BOX.replace("opens_at = \"2020-01-01T00:00:00Z\"", "closes_at = \"2020-01-01T00:00:00Z\"");
+    assert_eq!(world.operate("PUT", "/admin/v1/sales/box", &[TOML], doc.as_bytes()).await.status, 201);
+    let refused = world.operate("POST", "/admin/v1/sales/box/open", &[], b"").await;
+    assert_eq!(refused.refused(), (410, "sale-closed".into()));
+    assert!(refused.json()["detail"].as_str().unwrap().contains("later closes_at"), "{}", refused.text());
+    let later = doc.replace("closes_at = \"2020", "closes_at = \"2120");
+    assert_eq!(world.operate("PUT", "/admin/v1/sales/box", &[TOML], later.as_bytes()).await.status, 200);
+    let opened = world.operate("POST", "/admin/v1/sales/box/open", &[], b"").await;
+    assert_eq!((opened.status, &opened.json()["state"]), (200, &"open".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_document_is_refused_with_all_its_mistakes() {
     let world = World::bare(Settings::default()).await;
     let doc =
@@ -155,10 +186,12 @@ async fn readiness_follows_what_serving_needs_and_ends_when_draining() {
     *world.ready.lock().unwrap() = Err("does not answer".into());
     let away = ask("/readyz").await;
     assert_eq!((away.status, away.text()), (503, "[-] redis: does not answer\nnot ready\n"));
+    assert_eq!((away.header("retry-after"), away.header("ratelimit")), (Some("1"), Some("\"capacity\";r=0;t=1")));
     *world.ready.lock().unwrap() = Ok(());
     world.app.drain();
     let draining = ask("/readyz").await;
     assert_eq!((draining.status, draining.text()), (503, "[-] serving: the program is stopping\nnot ready\n"));
+    assert_eq!(draining.header("retry-after"), Some("1"));
     assert_eq!(ask("/livez").await.status, 200, "and it still lives");
     let metrics = ask("/metrics").await;
     assert_eq!((metrics.status, metrics.text()), (200, "holdfast_test 1\n"));

@@ -160,6 +160,27 @@ async fn keys_are_needed_short_and_sent_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_is_sent_twice_is_refused_instead_of_choosing_one() {
+    let world = World::with(&[BOX, ROOM], Settings::default()).await;
+    let (one, two) = (inside(&world).await, inside(&world).await);
+    let ask = async |method: &str, path: &str, twice: &str, tokens: [&str; 2], rest: &[(&str, &str)]| {
+        let mut headers = rest.to_vec();
+        headers.extend(tokens.map(|token| (twice, token)));
+        world.ask(method, path, &headers, b"").await.refused()
+    };
+    let refused = (400, "bad-request".to_owned());
+    let visitors = [one.token.as_str(), two.token.as_str()];
+    assert_eq!(ask("GET", "/v1/bookings", "holdfast-visitor", visitors, &[]).await, refused);
+    assert_eq!(ask("POST", "/v1/sales/room/tickets", "holdfast-visitor", visitors, &[]).await, refused);
+    let mine = [("holdfast-visitor", one.token.as_str())];
+    let tickets = [one.ticket.as_str(), two.ticket.as_str()];
+    assert_eq!(ask("GET", "/v1/sales/room/ticket", "holdfast-ticket", tickets, &mine).await, refused);
+    assert_eq!(ask("POST", "/v1/sales/room/tickets", "holdfast-ticket", tickets, &mine).await, refused);
+    let passes = [one.pass.as_str(), two.pass.as_str()];
+    assert_eq!(ask("DELETE", "/v1/sales/room/pass", "holdfast-pass", passes, &mine).await, refused);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn visitors_that_are_missing_altered_expired_or_of_another_house_are_unauthenticated() {
     let world = World::with(&[BOX, ROOM], Settings::default()).await;
     let visitor = Visitor::new(&world).await;

@@ -73,24 +73,37 @@ async fn what_is_not_http_is_refused_and_closed() {
     let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(40_000));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(200));
     let path = format!("GET /{} HTTP/1.1\r\n\r\n", "y".repeat(70_000));
-    let cases: [(&[u8], &[u16]); 8] = [
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", &[400]),
-        (b"hello\r\n\r\n", &[400]),
-        (b"GET / HTTP/9.9\r\n\r\n", &[400]),
-        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", &[400]),
-        (b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", &[400]),
-        (long.as_bytes(), &[431]),
-        (many.as_bytes(), &[431]),
-        (path.as_bytes(), &[414, 431]),
+    /// What is sent, and the statuses and problems that come back.
+    type Case<'a> = (&'a [u8], &'a [(u16, &'a str)]);
+    let cases: [Case<'_>; 10] = [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", &[(400, "bad-request")]),
+        (b"hello\r\n\r\n", &[(400, "bad-request")]),
+        (b"GET / HTTP/9.9\r\n\r\n", &[(400, "bad-request")]),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[(400, "bad-request")]),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", &[(400, "bad-request")]),
+        (b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", &[(400, "bad-request")]),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n", &[(400, "bad-request")]),
+        (long.as_bytes(), &[(431, "head-too-large")]),
+        (many.as_bytes(), &[(431, "head-too-large")]),
+        (path.as_bytes(), &[(414, "uri-too-long"), (431, "head-too-large")]),
     ];
     for (bytes, statuses) in cases {
         let mut client = Client::to(world.public).await;
         client.write(bytes).await;
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
         let reply = client.reply().await.unwrap_or_else(|| panic!("no answer to {shown}"));
-        assert!(statuses.contains(&reply.status), "{shown}: {}", reply.status);
+        let (status, name) = reply.refused();
+        assert!(statuses.contains(&(status, name.as_str())), "{shown}: {status} {name}");
+        assert_eq!(reply.header("connection"), Some("close"), "{shown}");
         assert!(client.ended().await);
+        let page = world.ask("GET", &format!("/problems/{name}"), &[], b"").await;
+        assert_eq!(page.status, 200, "{name}");
     }
+    let mut second = Client::to(world.public).await;
+    second.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\nnonsense\r\n\r\n").await;
+    assert_eq!(second.reply().await.unwrap().status, 200, "what came before is answered");
+    assert_eq!(second.reply().await.unwrap().refused(), (400, "bad-request".into()));
+    assert!(second.ended().await);
     for head in [
         "GET / HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::key;
-use super::sales::{id, refusal, shown, unknown};
+use super::sales::{id, may_sell, refusal, shown, unknown};
 use crate::app::NoEvents;
 use crate::call::Call;
 use crate::problem::{Name, Problem, bad};
@@ -30,7 +30,10 @@ pub(crate) struct Why {
     responses((status = 200, description = "Open", body = super::figures::SaleViewBody)))]
 pub(crate) async fn open(mut call: Call) -> Result<Response, Problem> {
     let actor = actor(&mut call).await?;
-    let acted = call.app.parts.registry.open(&id(&call)?, actor).await.map_err(refusal)?;
+    let id = id(&call)?;
+    let known = call.app.parts.registry.get(&id);
+    known.map_or(Ok(()), |fold| may_sell(&call, &fold.doc))?;
+    let acted = call.app.parts.registry.open(&id, actor).await.map_err(refusal)?;
     Ok(shown(&call, acted.fold(), StatusCode::OK))
 }
 

@@ -83,6 +83,7 @@ pub(crate) async fn put(mut call: Call) -> Result<Response, Problem> {
     if doc.id != id {
         return Err(bad("id", &doc.id, format!("must be {id}, as in the path")));
     }
+    may_sell(&call, &doc)?;
     let acted = call.app.parts.registry.apply(doc, if_match, actor).await.map_err(refusal)?;
     let status = if matches!(acted, Acted::Created(_)) { StatusCode::CREATED } else { StatusCode::OK };
     let mut answer = shown(&call, acted.fold(), status);
@@ -92,6 +93,11 @@ pub(crate) async fn put(mut call: Call) -> Result<Response, Problem> {
         answer.headers_mut().insert(http::header::LOCATION, at);
     }
     Ok(answer)
+}
+
+/// Refuses what this installation would take no money for.
+pub(super) fn may_sell(call: &Call, doc: &SaleDoc) -> Result<(), Problem> {
+    (call.app.parts.may_sell)(doc).map_err(|mistake| mistakes(vec![mistake]).outcome(Outcome::Refused))
 }
 
 /// The revision that the change is for; 0: no such sale may exist.
@@ -148,7 +154,7 @@ pub(super) fn refusal(error: SalesError) -> Problem {
         SalesError::Conflict { .. } => Problem::new(Name::PreconditionFailed, text).outcome(Outcome::Refused),
         SalesError::Invalid(errors) => mistakes(errors).outcome(Outcome::Refused),
         SalesError::TagClash(_) => bad("id", "", text).outcome(Outcome::Refused),
-        SalesError::Closed => Problem::new(Name::SaleClosed, text).outcome(Outcome::Refused),
+        SalesError::Closed | SalesError::Over(_) => Problem::new(Name::SaleClosed, text).outcome(Outcome::Refused),
         SalesError::Unknown(_) => Problem::new(Name::Unavailable, text).outcome(Outcome::Unknown).retry_after(RETRY_MS),
         SalesError::Overtaken | SalesError::Damaged(_) | SalesError::Encode(_) | SalesError::Store(_) => {
             Problem::new(Name::Unavailable, text).outcome(Outcome::Refused).retry_after(RETRY_MS)

@@ -23,7 +23,7 @@ use crate::settings::Limits;
 const LINGER: Duration = Duration::from_secs(2);
 /// How long a connection that has said nothing may still begin to, once the listener stops.
 const NEWCOMER: Duration = Duration::from_millis(200);
-const BRIEFLY: Duration = Duration::from_millis(100);
+pub(crate) const BRIEFLY: Duration = Duration::from_millis(100);
 
 /// Told to every connection of a listener when it stops.
 #[derive(Default)]
@@ -84,6 +84,7 @@ where
     let mut drained = pin!(draining.wake.notified());
     drained.as_mut().enable();
     let (mut registered, mut asked) = (false, false);
+    let mut unreadable = None;
     let end = poll_fn(|cx| {
         // A task's waker stays the same, so once is enough; whether it fired is read from the flag, which costs nothing.
         if !registered {
@@ -97,7 +98,10 @@ where
                 std::pin::Pin::new(&mut http).graceful_shutdown();
             }
             if let Poll::Ready(result) = http.poll_without_shutdown(cx) {
-                return Poll::Ready(if result.is_ok() { End::Done } else { End::Broken });
+                let Err(error) = result else { return Poll::Ready(End::Done) };
+                unreadable =
+                    if error.is_parse() { phase.unreadable().map(|status| bad_head(status, &error)) } else { None };
+                return Poll::Ready(End::Broken);
             }
             if !asked && draining.begun() {
                 if phase.wait() != Wait::First {
@@ -117,10 +121,14 @@ where
     .await;
     let socket = http.into_parts().io.into_inner().into_inner();
     // In a box: every connection's future would otherwise have room for an ending that most of its life has not come.
+    if let Some(problem) = unreadable {
+        Box::pin(refuse(socket, problem, LINGER)).await;
+        return end;
+    }
     match end {
         End::Done if !phase.body_unread() => Box::pin(close(socket)).await,
         End::Done | End::Broken => Box::pin(linger(socket, LINGER)).await,
-        End::TooSlow if phase.wait() == Wait::Head => Box::pin(refuse(socket, too_slow())).await,
+        End::TooSlow if phase.wait() == Wait::Head => Box::pin(refuse(socket, too_slow(), BRIEFLY)).await,
         End::TooSlow => {}
     }
     end
@@ -135,11 +143,22 @@ fn too_slow() -> Problem {
     Problem::new(Name::TooSlow, "The head of the request did not arrive in time.")
 }
 
-/// Writes a last answer if the socket takes it at once, and closes. Brief: it is given to those there is no room for.
-pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, problem: Problem) {
+/// A head that hyper could not read. Its status is hyper's choice, 0 where it made none.
+fn bad_head(status: u16, error: &hyper::Error) -> Problem {
+    let (name, what) = match status {
+        414 => (Name::UriTooLong, "The address in the first line is too long"),
+        431 => (Name::HeadTooLarge, "The first line and the headers are too large"),
+        _ => (Name::BadRequest, "The head of the request is not HTTP/1.1"),
+    };
+    Problem::new(name, format!("{what}: {error}."))
+}
+
+/// Writes a last answer if the socket takes it at once, and closes: lingers briefly where it is given to those there is no
+/// room for.
+pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, problem: Problem, most: Duration) {
     let answer = last_words(problem);
     if let Ok(Ok(())) = tokio::time::timeout(BRIEFLY, socket.write_all(&answer)).await {
-        linger(socket, BRIEFLY).await;
+        linger(socket, most).await;
     }
 }
 

@@ -25,7 +25,7 @@ use crate::metrics::Listener;
 use crate::problem::{Name, Problem};
 use crate::settings::Limits;
 use answer::{Connection, Handler};
-use drive::{Draining, End, drive, refuse};
+use drive::{BRIEFLY, Draining, End, drive, refuse};
 use phase::Phase;
 use slots::{Full, Slots};
 use tls::Tls;
@@ -184,7 +184,7 @@ impl<H: Handler> Server<H> {
                 Problem::new(Name::TooManyRequests, detail).retry_after(TOO_MANY_MS)
             }
         };
-        Box::pin(refuse(stream, problem)).await;
+        Box::pin(refuse(stream, problem, BRIEFLY)).await;
     }
 }
 

@@ -4,7 +4,7 @@
 //! atomics are only there to make the future `Send`; nobody ever waits for another thread's store.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{io, io::IoSlice};
@@ -52,6 +52,8 @@ pub(crate) struct Phase {
     since: AtomicU64,
     /// A body was announced and nobody has read it to its end.
     unread: AtomicBool,
+    /// Status of the answer hyper gave by itself to a head it could not read; 0: none.
+    unreadable: AtomicU16,
 }
 
 impl Phase {
@@ -61,6 +63,7 @@ impl Phase {
             wait: AtomicU8::new(Wait::First as u8),
             since: AtomicU64::new(0),
             unread: AtomicBool::new(false),
+            unreadable: AtomicU16::new(0),
         }
     }
 
@@ -106,6 +109,25 @@ impl Phase {
         if self.wait() == Wait::Write {
             self.set(Wait::Write, Instant::now());
         }
+    }
+
+    /// Whether bytes that go out are an answer of our own. Before a handler was called they can only be hyper's, which says
+    /// nothing but a status: that is kept, and the driver says it in our words.
+    fn is_ours(&self, bytes: &[u8]) -> bool {
+        if matches!(self.wait(), Wait::Handler | Wait::Write) {
+            return true;
+        }
+        let status = bytes.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        self.unreadable.store(status.unwrap_or(400), Relaxed);
+        false
+    }
+
+    /// Status for a head that could not be read; `None` while answers of our own are under way, which nothing may be added to.
+    pub(crate) fn unreadable(&self) -> Option<u16> {
+        if matches!(self.wait(), Wait::Handler | Wait::Write) {
+            return None;
+        }
+        Some(self.unreadable.load(Relaxed))
     }
 
     /// hyper flushes the socket once everything it has for it is written. Resting counts from the answer: one look at the
@@ -168,6 +190,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.phase.is_ours(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let sent = ready!(Pin::new(&mut self.socket).poll_write(cx, bytes))?;
         if sent < bytes.len() {
             self.phase.sent_partly();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use booker::{Booking, CancelAnswer, ConfirmAnswer};
 use domain::limits::{HTTP_BODY_BYTES, MAX_UNKNOWN_CONFIRMS_PER_PASS, POLL_CONFIRM_MS};
 use domain::outcome::Outcome;
-use domain::{HoldId, LogId, Millis, SaleId};
+use domain::{HoldId, LogId, SaleId};
 use futures_util::future::join_all;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
@@ -106,15 +106,14 @@ pub(crate) async fn confirm(mut call: Call) -> Result<Response, Problem> {
     let home = Home::of(&call)?;
     identity::key(&call)?;
     call.no_body(HTTP_BODY_BYTES).await?;
-    let came = call.now();
     let pass = identity::pass_if_any(&call, &home.sale, &home.visitor).map(|pass| pass.number);
     let patience = call.app.parts.settings.confirm_patience;
     let asked = home.lane()?.confirm(home.id, home.visitor, pass, patience).await;
     match asked.map_err(outcome::lane)? {
-        ConfirmAnswer::Booked(booking) => {
+        ConfirmAnswer::Booked { booking, replayed } => {
             let mut answer = reply::json(StatusCode::CREATED, &body(home.sale.id(), &booking));
             location(&mut answer, &format!("/v1/bookings/{}", home.id));
-            replayed(&mut answer, booking.at, came);
+            mark_replayed(&mut answer, replayed);
             if let Some(number) = booking.pass {
                 mark(&call, &mut answer, &home, number);
             }
@@ -148,8 +147,8 @@ fn mark(call: &Call, answer: &mut Response, home: &Home, number: u64) {
 }
 
 /// What was decided before the request came was decided by another one.
-fn replayed(answer: &mut Response, decided: Millis, came: Millis) {
-    if decided < came {
+fn mark_replayed(answer: &mut Response, replayed: bool) {
+    if replayed {
         answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
 }
@@ -222,14 +221,11 @@ pub(crate) async fn cancel(mut call: Call) -> Result<Response, Problem> {
     let home = Home::of(&call)?;
     identity::key(&call)?;
     call.no_body(HTTP_BODY_BYTES).await?;
-    let came = call.now();
     let patience = call.app.parts.settings.confirm_patience;
     match home.lane()?.cancel(home.id, home.visitor, patience).await.map_err(outcome::lane)? {
-        CancelAnswer::Cancelled(booking) => {
+        CancelAnswer::Cancelled { booking, replayed } => {
             let mut answer = reply::json(StatusCode::OK, &body(home.sale.id(), &booking));
-            if let Some((_, at)) = booking.cancelled {
-                replayed(&mut answer, at, came);
-            }
+            mark_replayed(&mut answer, replayed);
             Ok(answer)
         }
         CancelAnswer::Cancelling => Ok(pending("cancelling", &format!("/v1/bookings/{}", home.id))),

@@ -1,7 +1,7 @@
 //! Claiming units, looking at the claim, and giving it back.
 
 use booker::{HoldAnswer, HoldRequest, HoldView, LookAnswer, PassRef, ReleaseAnswer};
-use domain::limits::{HTTP_BODY_BYTES, MAX_HOLDS_PER_PASS};
+use domain::limits::{HTTP_BODY_BYTES, MAX_HOLDS_PER_PASS, MAX_HOLDS_WITHOUT_PASS};
 use domain::{HoldId, HoldState, ItemId, Lines, RefuseReason, SaleDoc, SaleId, VisitorHash};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
@@ -104,7 +104,7 @@ pub(crate) async fn post(mut call: Call) -> Result<Response, Problem> {
     let request = HoldRequest { id, visitor: hash, lines, pass };
     match lane.hold(request).await.map_err(outcome::lane)? {
         HoldAnswer::Hold { hold, replayed } => Ok(created(doc, &hold, replayed)),
-        other => Err(refusal(&other)),
+        other => Err(refusal(&other, sale.line.is_some())),
     }
 }
 
@@ -151,7 +151,7 @@ fn created(doc: &SaleDoc, hold: &HoldView, replayed: bool) -> Response {
     answer
 }
 
-fn refusal(answer: &HoldAnswer) -> Problem {
+fn refusal(answer: &HoldAnswer, has_room: bool) -> Problem {
     match answer {
         HoldAnswer::KeyReused => outcome::key_reused(),
         HoldAnswer::Gone(why) => outcome::gone(*why),
@@ -165,7 +165,11 @@ fn refusal(answer: &HoldAnswer) -> Problem {
             outcome::refused(Name::LimitReached, "The visitor would have more units than the sale allows one visitor.")
         }
         HoldAnswer::TooManyHolds => {
-            let detail = format!("At most {MAX_HOLDS_PER_PASS} holds may be made with one pass.");
+            let detail = if has_room {
+                format!("At most {MAX_HOLDS_PER_PASS} holds may be made with one pass.")
+            } else {
+                format!("A visitor may have at most {MAX_HOLDS_WITHOUT_PASS} holds in this sale at once.")
+            };
             Problem::new(Name::LimitReached, detail).outcome(domain::outcome::Outcome::Refused)
         }
         HoldAnswer::PassExpired | HoldAnswer::PassDone => outcome::pass_ended(),
@@ -271,5 +275,18 @@ pub(crate) async fn delete(call: Call) -> Result<Response, Problem> {
         }
         // What was refused or cancelled holds nothing.
         ReleaseAnswer::Released | ReleaseAnswer::TooLate(_) => Ok(reply::empty(StatusCode::NO_CONTENT)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn who_needs_no_pass_is_not_told_of_one() {
+        let said = |has_room| format!("{:?}", refusal(&HoldAnswer::TooManyHolds, has_room));
+        assert!(said(true).contains("20 holds may be made with one pass"), "{}", said(true));
+        assert!(said(false).contains("at most 1000 holds") && !said(false).contains("pass"), "{}", said(false));
     }
 }

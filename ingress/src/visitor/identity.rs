@@ -22,12 +22,15 @@ struct Carried<'c> {
     by_cookie: bool,
 }
 
-/// The header goes before the cookie: who sends it means it.
-fn carried<'c>(call: &'c Call, header: &str, name: &str) -> Option<Carried<'c>> {
-    if let Some(value) = call.headers().get(header) {
-        return Some(Carried { text: value.to_str().unwrap_or_default(), by_cookie: false });
+/// The header goes before the cookie: who sends it means it. Sent twice it means two things: choosing one was rejected, for a
+/// proxy before us may choose the other.
+fn carried<'c>(call: &'c Call, header: &str, name: &str) -> Result<Option<Carried<'c>>, Problem> {
+    let mut values = call.headers().get_all(header).iter();
+    match (values.next(), values.next()) {
+        (Some(_), Some(_)) => Err(crate::problem::bad(header, "sent twice", "send it once")),
+        (Some(value), None) => Ok(Some(Carried { text: value.to_str().unwrap_or_default(), by_cookie: false })),
+        (None, _) => Ok(cookie::get(call.headers(), name).map(|text| Carried { text, by_cookie: true })),
     }
-    cookie::get(call.headers(), name).map(|text| Carried { text, by_cookie: true })
 }
 
 fn unauthenticated(detail: &'static str) -> Problem {
@@ -38,7 +41,7 @@ fn unauthenticated(detail: &'static str) -> Problem {
 /// The visitor, as the cookie or the header says.
 pub(crate) fn visitor(call: &Call) -> Result<VisitorId, Problem> {
     let none = "No visitor came with the request: send the cookie hf_visitor or the header Holdfast-Visitor.";
-    let carried = carried(call, VISITOR_HEADER, cookie::VISITOR).ok_or_else(|| unauthenticated(none))?;
+    let carried = carried(call, VISITOR_HEADER, cookie::VISITOR)?.ok_or_else(|| unauthenticated(none))?;
     let verified = call.app.keyring.load().verify_visitor(carried.text, call.now()).map_err(|error| {
         unauthenticated(match error {
             TokenError::Expired => "The visitor's token has expired: POST /v1/visitors gives a new one.",
@@ -152,7 +155,7 @@ pub(crate) fn cookie(
 /// The ticket that claims need: this visitor's, in this sale.
 pub(crate) fn ticket(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Ticket, Problem> {
     let none = "No ticket came with the request: send the cookie hf_ticket or the header Holdfast-Ticket.";
-    let carried = carried(call, TICKET_HEADER, cookie::TICKET).ok_or_else(|| Problem::new(Name::Forbidden, none))?;
+    let carried = carried(call, TICKET_HEADER, cookie::TICKET)?.ok_or_else(|| Problem::new(Name::Forbidden, none))?;
     let verified = call.app.keyring.load().verify_ticket(carried.text, sale.id(), visitor, call.now());
     verified.map_err(|error| not_theirs("ticket", error))
 }
@@ -160,7 +163,7 @@ pub(crate) fn ticket(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> R
 /// The ticket a join may present. An expired one is as none: joining gives a new one. A cookie that is no good is not held
 /// against a browser either.
 pub(crate) fn presented(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Option<u64>, Problem> {
-    let Some(carried) = carried(call, TICKET_HEADER, cookie::TICKET) else { return Ok(None) };
+    let Some(carried) = carried(call, TICKET_HEADER, cookie::TICKET)? else { return Ok(None) };
     match call.app.keyring.load().verify_ticket(carried.text, sale.id(), visitor, call.now()) {
         Ok(ticket) => Ok(Some(ticket.number)),
         Err(TokenError::Expired) => Ok(None),
@@ -173,7 +176,7 @@ pub(crate) fn presented(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -
 /// about a new one.
 pub(crate) fn pass(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Pass, Problem> {
     let none = "No pass came with the request: send the cookie hf_pass or the header Holdfast-Pass.";
-    let carried = carried(call, PASS_HEADER, cookie::PASS).ok_or_else(|| Problem::new(Name::Forbidden, none))?;
+    let carried = carried(call, PASS_HEADER, cookie::PASS)?.ok_or_else(|| Problem::new(Name::Forbidden, none))?;
     let opened = call.app.keyring.load().open_pass(carried.text, sale.id(), visitor);
     opened.map_err(|error| not_theirs("pass", error))
 }
@@ -185,7 +188,7 @@ pub(crate) fn pass_if_any(call: &Call, sale: &SaleHandle, visitor: &VisitorHash)
 
 /// The ticket whose booking a mark that came along proves; a mark that is no good proves nothing.
 pub(crate) fn booked_if_any(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Option<u64> {
-    let carried = carried(call, BOOKED_HEADER, cookie::BOOKED)?;
+    let carried = carried(call, BOOKED_HEADER, cookie::BOOKED).ok()??;
     let verified = call.app.keyring.load().verify_booked(carried.text, sale.id(), visitor, call.now());
     verified.ok().map(|booked| booked.number)
 }

@@ -16,7 +16,7 @@ use admission::view::Poller;
 use admission::{LineConfig, LineView, Sales, clock};
 use booker::{LaneConfig, Siblings};
 use domain::token::{Key, KeyId, Keyring};
-use domain::{Actor, SaleDoc, SaleFold, SaleId};
+use domain::{Actor, Mistake, SaleDoc, SaleFold, SaleId};
 use ingress::{App, NoEvents, OperatorKey, Parts, SaleHandle, SaleMap, Settings, Tls};
 use ledger::Ledger;
 use lua::server::TestRedis;
@@ -28,6 +28,8 @@ pub use http::{Client, Reply};
 
 /// How long a level may take to be reached.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Units of an item that this installation may not sell.
+pub const FORBIDDEN: u64 = 1_313;
 pub const OPERATOR: &str = "an-operators-secret";
 
 /// A sale without a waiting room: 5 units of `floor` at 12.50 EUR and 5 of `balcony` for nothing, 4 units per visitor.
@@ -196,6 +198,10 @@ fn parts(settings: Settings, registry: Sales, ready: Arc<Mutex<Result<(), String
         operators: vec![OperatorKey { name: "tester".into(), secret: OPERATOR.into() }],
         metrics_text: Arc::new(|| "holdfast_test 1\n".into()),
         checks: vec![("redis", Arc::new(move || ready.lock().unwrap().clone()))],
+        may_sell: Arc::new(|doc| match doc.items.iter().any(|item| item.units == FORBIDDEN) {
+            true => Err(Mistake::new("items[0].units", FORBIDDEN, "must not be sold here")),
+            false => Ok(()),
+        }),
         audit: Arc::new(|sale| {
             Box::pin(async move {
                 let text = format!("{{\"sale\":\"{sale}\",\"holds\":true}}");
