@@ -24,15 +24,17 @@ pub use args::{Args, BadArgs, Journey};
 
 /// Exit code: the run ended and everything asked for was met.
 pub const DONE: u8 = 0;
-/// Exit code: the run itself failed (server not there, wrong arguments, not one journey completed).
+/// Exit code: the run itself failed (server not there, not one journey completed).
 pub const FAILED: u8 = 1;
+/// Exit code: the arguments make no run.
+pub const USAGE: u8 = 2;
 /// Exit code: a threshold was missed.
 pub const MISSED: u8 = 3;
 /// Exit code: the oracle found something. Goes before [`MISSED`].
 pub const FOUND: u8 = 4;
 
 /// Runs the load, prints the report to stdout and talk to stderr, and returns the exit code:
-/// [`DONE`], [`FAILED`], [`MISSED`] or [`FOUND`].
+/// [`DONE`], [`FAILED`], [`USAGE`], [`MISSED`] or [`FOUND`].
 #[must_use]
 pub fn run(args: &Args) -> u8 {
     run_to(args, &mut std::io::stdout())
@@ -43,7 +45,10 @@ pub fn run(args: &Args) -> u8 {
 pub fn run_to(args: &Args, out: &mut dyn std::io::Write) -> u8 {
     let checked = match args.check() {
         Ok(checked) => checked,
-        Err(error) => return failed(&error),
+        Err(error) => {
+            let _ = failed(&error);
+            return USAGE;
+        }
     };
     let outcome = match run::run(&checked) {
         Ok(outcome) => outcome,

@@ -113,7 +113,7 @@ impl<'o> Report<'o> {
             "bookings": stats.booked,
             "bookings_per_s": round(self.bookings_per_s),
             "answers_per_s": round(self.answers_per_s),
-            "journeys": {"begun": stats.begun, "arrived": stats.arrived, "cut_off": stats.cut_off, "never_started": outcome.never_started, "late_ms": stats.late.percentiles()},
+            "journeys": {"begun": stats.begun, "arrived": stats.arrived, "cut_off": stats.cut_off, "turned_away": stats.turned_away, "never_started": outcome.never_started, "late_ms": stats.late.percentiles()},
             "calls": calls,
             "lost_by_reason": stats.lost,
             "connections_opened": outcome.connections_opened,
@@ -222,6 +222,13 @@ impl<'o> Report<'o> {
                 out,
                 "client    {} journeys cut off by the end of the run, {} never started",
                 outcome.stats.cut_off, outcome.never_started
+            );
+        }
+        if outcome.stats.turned_away > 0 {
+            let _ = writeln!(
+                out,
+                "client    {} visitors stopped because the sale was over (closed or sold out)",
+                outcome.stats.turned_away
             );
         }
         if self.bottleneck() {

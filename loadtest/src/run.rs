@@ -63,6 +63,9 @@ impl Outcome {
             Journey::Poll => "poll of the line",
             Journey::Hold => "hold and release",
         };
+        if self.stats.turned_away > 0 {
+            return Failed::Over(what, self.stats.turned_away);
+        }
         Failed::NoneArrived(what, self.stats.begun, self.stats.cut_off)
     }
 }

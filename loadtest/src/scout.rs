@@ -37,6 +37,8 @@ pub(crate) enum Failed {
         "no {0} was completed: {1} were begun, {2} cut off by the end of the run; the report says what was refused"
     )]
     NoneArrived(&'static str, u64, u64),
+    #[error("no {0} was completed: all {1} visitors found the sale over (closed or sold out)")]
+    Over(&'static str, u64),
 }
 
 /// A sale as the server describes it.

@@ -191,6 +191,8 @@ pub(crate) struct Stats {
     pub(crate) begun: u64,
     /// See [`Stats::begun`].
     pub(crate) cut_off: u64,
+    /// Visitors who stopped travelling because the sale is over: closed, or nothing is left that could come back.
+    pub(crate) turned_away: u64,
     /// Journeys that came to what they were made for, inside the window or not.
     pub(crate) arrived: u64,
     /// How much later than intended journeys began.
@@ -210,6 +212,7 @@ impl Stats {
             answers: 0,
             begun: 0,
             cut_off: 0,
+            turned_away: 0,
             arrived: 0,
             late: Timing::new(),
             lost: BTreeMap::new(),
@@ -297,6 +300,7 @@ impl Stats {
         self.answers += other.answers;
         self.begun += other.begun;
         self.cut_off += other.cut_off;
+        self.turned_away += other.turned_away;
         self.arrived += other.arrived;
         self.late.add(&other.late);
         for (why, count) in other.lost {

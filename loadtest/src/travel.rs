@@ -26,8 +26,8 @@ pub(crate) struct Traveller {
     made: u32,
     kept: Vec<Kept>,
     out: Vec<u8>,
-    /// The run ended while a journey was waiting. Another one must not begin: it would be cut off at once, and the next
-    /// again, as fast as the server answers.
+    /// The run ended while a journey was waiting, or the sale is over. Another one must not begin: it would be cut off at
+    /// once, and the next again, as fast as the server answers.
     over: bool,
 }
 
@@ -65,6 +65,13 @@ enum Claim {
     Pass(String, Option<u64>),
     NotYet(Option<u64>),
     Over,
+    Closed,
+}
+
+enum Joined {
+    Ticket(String, u64),
+    Refused,
+    Closed,
 }
 
 /// Reads the answer of `POST holds`.
@@ -177,15 +184,23 @@ impl Traveller {
         let shared = Rc::clone(&self.shared);
         shared.templates.ticket(&mut self.out, &self.bearer);
         let read = |reply: &Reply<'_>, fields: &Fields<'_>| match (reply.status, fields.ticket, fields.number) {
-            (200 | 201, Some(ticket), Some(number)) => Said::Yes(Some((ticket.to_owned(), number))),
-            (400..=499, ..) => Said::No(None),
+            (200 | 201, Some(ticket), Some(number)) => Said::Yes(Joined::Ticket(ticket.to_owned(), number)),
+            (410, ..) if fields.problem().name() == "sale-closed" => Said::No(Joined::Closed),
+            (400..=499, ..) => Said::No(Joined::Refused),
             _ => Said::Strange,
         };
-        let joined = shared.ask(Kind::Ticket, from, shared.plan.call_within, &self.out, read).await?;
-        let (ticket, number) = joined?;
-        self.bearer.ticket = Some(ticket);
-        shared.history.borrow_mut().ticket(number);
-        Some(number)
+        match shared.ask(Kind::Ticket, from, shared.plan.call_within, &self.out, read).await? {
+            Joined::Ticket(ticket, number) => {
+                self.bearer.ticket = Some(ticket);
+                shared.history.borrow_mut().ticket(number);
+                Some(number)
+            }
+            Joined::Refused => None,
+            Joined::Closed => {
+                self.turn_back();
+                None
+            }
+        }
     }
 
     async fn hold(&mut self, from: Instant) -> Option<Kept> {
@@ -270,7 +285,11 @@ impl Traveller {
             if frontier >= number {
                 return true;
             }
-            if over || !self.rest(poll_in_ms).await {
+            if over {
+                self.turn_back();
+                return false;
+            }
+            if !self.rest(poll_in_ms).await {
                 return false;
             }
             if poll % PLACE_EVERY == 0 {
@@ -284,6 +303,12 @@ impl Traveller {
             }
         }
         false
+    }
+
+    /// The sale is over: nobody who comes later will be let in.
+    fn turn_back(&mut self) {
+        self.over = true;
+        self.shared.stats.borrow_mut().turned_away += 1;
     }
 
     /// Waits as long as the server asks for; false when the run is over by then, and with it this traveller.
@@ -308,6 +333,7 @@ impl Traveller {
                     Said::Yes(Claim::Pass(pass.to_owned(), expires.map(|at| at.0)))
                 }
                 (409, _) if fields.problem().name() == "not-your-turn" => Said::No(Claim::NotYet(reply.retry_after)),
+                (410, _) if fields.problem().name() == "sale-closed" => Said::No(Claim::Closed),
                 (400..=499, _) => Said::No(Claim::Over),
                 _ => Said::Strange,
             };
@@ -322,6 +348,10 @@ impl Traveller {
                     if !self.rest(after.map(|seconds| seconds * 1_000)).await {
                         return false;
                     }
+                }
+                Some(Claim::Closed) => {
+                    self.turn_back();
+                    return false;
                 }
                 Some(Claim::Over) | None => return false,
             }

@@ -86,6 +86,20 @@ fn every_journey_passes() {
     }
 }
 
+#[test]
+fn visitors_of_a_sale_that_is_over_stop_and_the_report_says_so() {
+    for faults in [Faults { closed: true, ..Faults::default() }, Faults { sold_out: true, ..Faults::default() }] {
+        let fake = Fake::start(1_000, true, faults);
+        let mut out = Vec::new();
+        let begin = std::time::Instant::now();
+        let code = run_to(&Args { count: None, ..args(&fake, Journey::Line) }, &mut out);
+        let report: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((code, &report["journeys"]["turned_away"]), (FAILED, &Value::from(8)), "{report}");
+        assert_eq!(report["journeys"]["begun"], 8, "one each, not as many as the server can refuse: {report}");
+        assert!(begin.elapsed() < Duration::from_secs(15), "the run ends when everybody has stopped");
+    }
+}
+
 /// A short run of four visitors in a line.
 fn short(fake: &Fake, finish_within: Duration) -> Args {
     let duration = Duration::from_millis(300);

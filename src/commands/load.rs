@@ -49,6 +49,9 @@ pub(crate) struct Load {
     /// How long journeys are started, such as 10s
     #[arg(long, value_parser = duration, default_value = "10s")]
     duration: Duration,
+    /// How long journeys under way may go on after that, such as 20s
+    #[arg(long, value_parser = duration, default_value = "20s")]
+    finish_within: Duration,
     /// End after so many journeys
     #[arg(long)]
     count: Option<u64>,
@@ -81,7 +84,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "must be a duration such as 500ms, 10s or 5m".to_owned())
 }
 
-/// Runs the harness; its exit codes are 0 done, 1 failed, 3 threshold missed, 4 the oracle found something.
+/// Runs the harness; its exit codes are 0 done, 1 failed, 2 wrong usage, 3 threshold missed, 4 the oracle found something.
 pub(super) fn run(load: &Load, config: &Config, operator_key: Option<String>, json: bool) -> ExitCode {
     let defaults = loadtest::Args::default();
     let running = running::now(&config.layout());
@@ -109,6 +112,7 @@ pub(super) fn run(load: &Load, config: &Config, operator_key: Option<String>, js
         connections: load.connections,
         rate: load.rate,
         duration: load.duration,
+        finish_within: load.finish_within,
         count: load.count,
         warm_up: load.warm_up,
         threads: load.threads,

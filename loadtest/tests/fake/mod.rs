@@ -49,6 +49,10 @@ pub(crate) struct Faults {
     pub(crate) log_not_every: u64,
     /// Refuses to show the feed.
     pub(crate) no_feed: bool,
+    /// Says that the sale is closed to whoever wants a ticket.
+    pub(crate) closed: bool,
+    /// Says that nothing is left, and calls nobody.
+    pub(crate) sold_out: bool,
     /// Sends bodies in chunks.
     pub(crate) chunked: bool,
 }
@@ -286,6 +290,9 @@ impl State {
     }
 
     fn join(&mut self, visitor: String) -> (u16, String) {
+        if self.faults.closed {
+            return problem(410, "sale-closed");
+        }
         self.numbers += u64::from(!self.tickets.contains_key(&visitor));
         let number = *self.tickets.entry(visitor).or_insert(self.numbers);
         let number = if self.faults.one_number_for_all { 1 } else { number };
@@ -294,13 +301,14 @@ impl State {
 
     fn line(&mut self) -> (u16, String) {
         let polled = *self.polled.get_or_insert_with(Instant::now);
-        if polled.elapsed() >= Duration::from_millis(self.faults.call_after_ms) {
+        if !self.faults.sold_out && polled.elapsed() >= Duration::from_millis(self.faults.call_after_ms) {
             self.frontier = self.numbers;
         }
+        let state = if self.faults.sold_out { "sold_out" } else { "open" };
         let poll = if self.faults.poll_in_ms == 0 { 20 } else { self.faults.poll_in_ms };
         // Shown truly while somebody may be waiting, and as 0 once passes are out: the planted fault.
         let shown = if self.faults.uncalled && self.passes > 0 { 0 } else { self.frontier };
-        (200, format!(r#"{{"state":"open","frontier":{shown},"pace_per_minute":6000,"poll_in_ms":{poll}}}"#))
+        (200, format!(r#"{{"state":"{state}","frontier":{shown},"pace_per_minute":6000,"poll_in_ms":{poll}}}"#))
     }
 
     fn pass(&mut self, ticket: &str) -> (u16, String) {
