@@ -3,6 +3,7 @@
 //! Threads: this one (supervisor, operators' listener, what is only shown), one for the owners of lanes and lines, one per core
 //! for visitors, and those of the ledger.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,9 +22,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::banner::Banner;
-use crate::config::{Config, Mode};
+use crate::config::{Config, LedgerAt, Mode};
 use crate::data::DataDir;
-use crate::failure::Failure;
+use crate::failure::{Failure, no_more_files, remedy};
 use crate::keeper::{Ground, Keeper};
 use crate::keys::{KeyFile, Keys};
 use crate::parts::{self, Watched};
@@ -120,6 +121,9 @@ impl<'a> Base<'a> {
         let fresh = !key_file.exists() && !config.ledger().exists();
         let keys = if fresh { key_file.create("operator")? } else { key_file.load()? };
         production::check_keys(config, &keys)?;
+        if !fresh {
+            not_lost(config, &keys)?;
+        }
         let listeners =
             Listeners { public: bind(config.listen, "--listen")?, admin: bind(config.admin_listen, "--admin-listen")? };
         let (public, admin) = (address_of(&listeners.public)?, address_of(&listeners.admin)?);
@@ -128,18 +132,47 @@ impl<'a> Base<'a> {
     }
 }
 
+/// Refuses to begin an empty ledger where sales were: their bookings would be forgotten, and everything sold once more.
+fn not_lost(config: &Config, keys: &Keys) -> Result<(), Failure> {
+    let LedgerAt::File(path) = config.ledger() else { return Ok(()) };
+    let there = std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file() || meta.len() > 0);
+    if there || keys.visitor.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("ledger {}", path.display()),
+        "gone or empty, though the keys file knows sales that were in it",
+        "put it back from a backup, or begin anew in another directory with --data DIR",
+    ))
+}
+
+/// In service, or stopped until an operator acts, which a start has no use to wait for.
+fn is_settled(status: &booker::LaneStatus) -> bool {
+    status.loaded || status.unloaded || status.stopped
+}
+
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| {
-        let why = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another program listens there".to_owned(),
-            _ => error.to_string(),
-        };
-        Failure::new(
-            format!("address {address}"),
-            why,
+    TcpListener::bind(address).map_err(|error| not_bound(address, flag, &error))
+}
+
+fn not_bound(address: SocketAddr, flag: &str, error: &io::Error) -> Failure {
+    let (why, fix) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            "another program listens there".to_owned(),
             format!("stop that one, or choose another with {flag} (port 0 takes a free one)"),
-        )
-    })
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            "this machine has no such address".to_owned(),
+            format!("give {flag} one it has, such as 127.0.0.1, or 0.0.0.0 for all of them"),
+        ),
+        io::ErrorKind::PermissionDenied => (
+            format!("this user may not listen there ({error})"),
+            format!("choose a port above 1023 with {flag}, or give the program CAP_NET_BIND_SERVICE"),
+        ),
+        _ if no_more_files(error) => (error.to_string(), remedy(error).to_owned()),
+        _ => (error.to_string(), format!("choose another with {flag}")),
+    };
+    Failure::new(format!("address {address}"), why, fix)
 }
 
 fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
@@ -260,7 +293,8 @@ impl Serving {
         let mut http = Vec::new();
         for number in 0..base.config.ingress_threads() {
             let worker = Worker::start(&format!("http-{number}"))?;
-            let listener = listeners.public.try_clone().map_err(|error| Failure::new("listener", error, ""))?;
+            let listener =
+                listeners.public.try_clone().map_err(|error| Failure::new("listener", &error, remedy(&error)))?;
             let task = worker.handle().spawn(ingress::serve_public(listener, app.clone(), http_stopped.clone()));
             http.push((worker, task));
         }
@@ -285,8 +319,9 @@ impl Serving {
         let redis = target.to_string();
         let running = Running { process: std::process::id(), public, admin, redis: redis.clone() };
         let layout = base.data.layout();
-        let written =
-            running.write(layout).map_err(|error| Failure::new("data directory", error, "make it writable"))?;
+        let written = running.write(layout).map_err(|error| {
+            Failure::new(format!("data directory {}", layout.root().display()), &error, remedy(&error))
+        })?;
         let (keys, ledger) = (config.keys(), config.ledger().to_string());
         let banner = Banner {
             public,
@@ -318,7 +353,7 @@ impl Serving {
                 || production::may_sell(mode, &fold.doc).is_err()
                 || served.get(fold.doc.id.as_str()).is_some_and(|sale| {
                     sale.fold.seq >= fold.seq
-                        && sale.lanes.iter().all(|lane| lane.status().loaded)
+                        && sale.lanes.iter().all(|lane| is_settled(&lane.status()))
                         && sale.line.as_ref().is_none_or(|line| line.status().loaded)
                 })
         })

@@ -14,7 +14,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, remedy};
 use crate::files;
 
 /// Version of the layout. A change that an older program could not read needs a new one.
@@ -87,11 +87,16 @@ pub(crate) fn in_use(layout: &Layout) -> bool {
 fn not_usable(what: &str, error: &io::Error) -> Failure {
     let why = match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => format!("not writable ({error})"),
-        io::ErrorKind::StorageFull => format!("the disk is full ({error})"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("the disk is full ({error})"),
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "not a directory".to_owned(),
         _ => error.to_string(),
     };
-    Failure::new(what, why, "make it writable for this user, or name another one with --data DIR")
+    let elsewhere = "name another directory with --data DIR";
+    let fix = match remedy(error) {
+        "" => elsewhere.to_owned(),
+        remedy => format!("{remedy}, or {elsewhere}"),
+    };
+    Failure::new(what, why, fix)
 }
 
 fn lock(path: &Path, what: &str) -> Result<File, Failure> {
@@ -142,9 +147,9 @@ fn check_format(layout: &Layout, what: &str) -> Result<(), Failure> {
     let path = layout.path("format");
     let found = match File::open(&path) {
         Ok(file) => {
-            let mut text = String::new();
-            file.take(SMALL).read_to_string(&mut text).map_err(|error| not_usable(what, &error))?;
-            text.trim().to_owned()
+            let mut bytes = Vec::new();
+            file.take(SMALL).read_to_end(&mut bytes).map_err(|error| not_usable(what, &error))?;
+            String::from_utf8_lossy(&bytes).trim().to_owned()
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if has_foreign_files(layout.root()).map_err(|error| not_usable(what, &error))? {
@@ -218,6 +223,14 @@ mod tests {
     }
 
     #[test]
+    fn a_format_that_is_no_text_is_another_version() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("format"), [0xff; 100]).unwrap();
+        let error = DataDir::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("has format"), "{error}");
+    }
+
+    #[test]
     fn somebody_elses_directory_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("holiday.jpg"), "x").unwrap();
@@ -232,6 +245,14 @@ mod tests {
         let path = folder.path().join("file");
         fs::write(&path, "x").unwrap();
         let error = DataDir::open(&path).unwrap_err().to_string();
-        assert!(error.contains("not a directory"), "{error}");
+        assert!(error.contains("not a directory") && error.contains("file away"), "{error}");
+    }
+
+    #[test]
+    fn a_full_disk_is_not_told_to_be_made_writable() {
+        let full = io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
+        let error = not_usable("data directory d", &full).to_string();
+        assert!(error.contains("disk is full") && error.contains("free some space"), "{error}");
+        assert!(!error.contains("writable"), "{error}");
     }
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use admission::{Acted, Sales};
+use domain::sale::Phase;
 use domain::{Actor, SaleDoc};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, remedy};
 
 /// Shipped documents.
 const DEMO: [&str; 2] = [include_str!("demo/demo.toml"), include_str!("demo/express.toml")];
@@ -25,8 +26,8 @@ pub(crate) fn document(name: &str, text: &str) -> Result<SaleDoc, Failure> {
 /// Reads a sale's document from a file.
 pub(crate) fn document_of(file: &Path) -> Result<SaleDoc, Failure> {
     let name = file.display().to_string();
-    let text =
-        std::fs::read_to_string(file).map_err(|error| Failure::new(format!("sale document {name}"), error, ""))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::new(format!("sale document {name}"), &error, remedy(&error)))?;
     document(&name, &text)
 }
 
@@ -46,7 +47,8 @@ pub(crate) async fn put_on_sale(sales: &Sales, doc: SaleDoc) -> Result<(), Failu
     let failed = |error: admission::SalesError| Failure::new(format!("sale {}", doc.id), error, "");
     let actor = Actor { by: "holdfast".to_owned(), why: "dev".to_owned() };
     let acted = sales.apply(doc.clone(), None, actor.clone()).await.map_err(failed)?;
-    if acted.fold().closed.is_none() && doc.opens_at.is_none() {
+    let over = acted.fold().phase((admission::clock::system())()) == Phase::Closed;
+    if !over && doc.opens_at.is_none() {
         sales.open(&doc.id, actor).await.map_err(failed)?;
     }
     if let Acted::Created(_) = acted {

@@ -1,7 +1,9 @@
 //! How a command ends without having done its work: one line that says what, why and what to do.
 
-use std::fmt;
 use std::process::ExitCode;
+use std::{fmt, io};
+
+use rustix::io::Errno;
 
 /// Exit codes, part of the contract (`docs/API.md`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +58,27 @@ impl Failure {
     }
 }
 
+/// What to do about an error of the system with a file or directory; empty where the error says it all.
+pub(crate) fn remedy(error: &io::Error) -> &'static str {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::PermissionDenied => "let this user read and write it",
+        Kind::ReadOnlyFilesystem => "mount its file system writable",
+        Kind::StorageFull | Kind::QuotaExceeded => "free some space on its disk",
+        Kind::NotADirectory | Kind::AlreadyExists => "move the file away that stands in its place",
+        Kind::IsADirectory => "move the directory away that stands in its place",
+        Kind::NotFound => "check its name",
+        _ if no_more_files(error) => "raise the limit of open files (ulimit -n)",
+        _ => "",
+    }
+}
+
+/// Whether the process, or the machine, has as many files open as it may.
+pub(crate) fn no_more_files(error: &io::Error) -> bool {
+    let errors = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+    errors.contains(&error.raw_os_error())
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.why)?;
@@ -78,6 +101,17 @@ mod tests {
         let failure = Failure::new("redis-server", "not found in PATH", "apt-get install redis-server");
         assert_eq!(failure.to_string(), "redis-server: not found in PATH; apt-get install redis-server");
         assert_eq!(Failure::new("a", "b", "").to_string(), "a: b");
+    }
+
+    #[test]
+    fn what_to_do_fits_the_cause() {
+        let remedy = |errno: Errno| remedy(&io::Error::from_raw_os_error(errno.raw_os_error()));
+        assert!(remedy(Errno::ACCESS).contains("let this user"));
+        assert!(remedy(Errno::ROFS).contains("mount"));
+        assert!(remedy(Errno::NOSPC).contains("free some space") && remedy(Errno::DQUOT).contains("free some space"));
+        assert!(remedy(Errno::NOTDIR).contains("file away"));
+        assert!(remedy(Errno::MFILE).contains("ulimit -n") && remedy(Errno::NFILE).contains("ulimit -n"));
+        assert_eq!(remedy(Errno::IO), "");
     }
 
     #[test]

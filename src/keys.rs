@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use domain::SaleId;
 use serde::Deserialize;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, remedy};
 use crate::files;
 
 /// Characters an operator key has at least: 128 bits even when it is written in hexadecimal.
@@ -191,13 +191,13 @@ impl KeyFile {
                 format!("put it back from a backup, or make one with holdfast keys create {}", self.path.display())
             }
             io::ErrorKind::PermissionDenied => "run as its owner".to_owned(),
-            _ => String::new(),
+            io::ErrorKind::InvalidData => "put it back from a backup".to_owned(),
+            _ => remedy(error).to_owned(),
         }
     }
 
     fn write(&self, text: &str) -> Result<(), Failure> {
-        files::write_atomically(&self.path, text, 0o600)
-            .map_err(|error| self.failure(&error, "make its directory writable for this user"))
+        files::write_atomically(&self.path, text, 0o600).map_err(|error| self.failure(&error, remedy(&error)))
     }
 
     fn failure(&self, why: impl fmt::Display, fix: impl Into<String>) -> Failure {

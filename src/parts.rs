@@ -7,7 +7,7 @@ use std::time::Duration;
 use admission::Sales;
 use domain::SaleFold;
 use domain::token::{Key, KeyId, Keyring};
-use ingress::{Audit, Check, Events, OperatorKey, Parts, Tls};
+use ingress::{Audit, Check, Events, MaySell, OperatorKey, Parts, Tls};
 use ledger::Ledger;
 use lua::{Redis, Target};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -98,11 +98,16 @@ pub(crate) fn parts(
         registry: watched.sales.clone(),
         metrics_text: Arc::new(move || recorder.render()),
         checks: watched.checks(config.mode),
+        may_sell: may_sell(config.mode),
         audit: audit(&watched.ledger, target),
         events: events(&watched.ledger),
         settings: config.http.clone(),
         tls,
     })
+}
+
+fn may_sell(mode: Mode) -> MaySell {
+    Arc::new(move |doc| production::may_sell(mode, doc))
 }
 
 /// The audit on a thread of its own: it reads whole logs, and must not keep anybody waiting.

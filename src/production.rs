@@ -1,6 +1,7 @@
 //! What production refuses: each of these has lost somebody money.
 
 use domain::SaleDoc;
+use domain::table::Mistake;
 use ledger::cql::{self, Finding, Settings, Severity};
 use lua::Target;
 
@@ -37,12 +38,14 @@ pub(crate) async fn check_ledger(config: &Config, settings: &Settings) -> Result
 /// Refuses sales that would give away what they ask money for.
 ///
 /// # Errors
-/// Why, and what to do.
-pub(crate) fn may_sell(mode: Mode, doc: &SaleDoc) -> Result<(), String> {
-    match doc.items.iter().find(|item| item.price.is_some()) {
-        Some(item) if mode == Mode::Production => Err(format!(
-            "item {} has a price, and there is no checkout yet that would take the money; leave prices out, or run with mode = \"dev\"",
-            item.id
+/// The first price, why not, and what to do.
+pub(crate) fn may_sell(mode: Mode, doc: &SaleDoc) -> Result<(), Mistake> {
+    let priced = doc.items.iter().enumerate().find_map(|(n, item)| Some((n, item.price.as_ref()?)));
+    match priced {
+        Some((n, price)) if mode == Mode::Production => Err(Mistake::new(
+            format!("items[{n}].price"),
+            price,
+            "must be left out in production: there is no checkout yet that would take the money (mode = \"dev\" gives it away)",
         )),
         _ => Ok(()),
     }

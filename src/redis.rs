@@ -1,4 +1,4 @@
-//! The own redis-server of an appliance: started, watched, restarted when it dies, stopped with the program.
+//! The own redis-server of an appliance: started, watched, restarted when it dies or hangs, stopped with the program.
 //!
 //! It runs in a process group of its own, so that the terminal's Ctrl-C reaches only us and we stop it when nothing needs it
 //! any more. Where `setpriv` exists (util-linux) it is told by the kernel when we die; where not, or when that was too late,
@@ -9,9 +9,11 @@ mod left;
 mod plan;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use domain::limits::{REDIS_FROZEN_LOOKS, REDIS_LOOK_EVERY_MS};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -72,9 +74,16 @@ impl Server {
     pub(crate) async fn watch_over(mut self, mut stop: watch::Receiver<bool>) {
         let mut pause = RESTART_AFTER;
         loop {
-            tokio::select! {
+            let hangs = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                status = self.child.wait() => self.died(&status),
+                status = self.child.wait() => {
+                    self.died(&status);
+                    false
+                }
+                () = frozen(self.plan.socket.clone()) => true,
+            };
+            if hangs {
+                self.replace().await;
             }
             if self.since.elapsed() > HEALTHY_AFTER {
                 pause = RESTART_AFTER;
@@ -100,6 +109,14 @@ impl Server {
         tracing::error!(log = %self.plan.log.display(), "redis-server ended ({how}); starting it again");
     }
 
+    /// Kills one that hangs: what it knew is in its append-only file, as after any death.
+    async fn replace(&mut self) {
+        tracing::error!(log = %self.plan.log.display(), "redis-server gives no answer any more; killing it and starting it again");
+        if let Err(error) = self.child.kill().await {
+            tracing::error!("redis-server cannot be killed: {error}");
+        }
+    }
+
     async fn end(mut self) {
         if let Some(pid) = self.child.id().and_then(pid) {
             let _ = kill_process(pid, Signal::TERM);
@@ -115,6 +132,17 @@ impl Server {
         if let Some(folder) = self.plan.socket.parent().filter(|folder| Some(*folder) != self.plan.conf.parent()) {
             let _ = fs::remove_dir(folder);
         }
+    }
+}
+
+/// Ends when it has not answered several times in a row: stopped by somebody, or stuck in the kernel.
+async fn frozen(socket: PathBuf) {
+    let mut unanswered = 0;
+    while unanswered < REDIS_FROZEN_LOOKS {
+        tokio::time::sleep(Duration::from_millis(REDIS_LOOK_EVERY_MS)).await;
+        let socket = socket.clone();
+        let lives = tokio::task::spawn_blocking(move || ask::lives(&socket)).await.unwrap_or(true);
+        unanswered = if lives { 0 } else { unanswered + 1 };
     }
 }
 

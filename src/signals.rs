@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, remedy};
 
 /// Signals from the moment this is made; before it the system's default counts.
 pub(crate) struct Signals {
@@ -22,7 +22,7 @@ pub(crate) enum Told {
 
 impl Signals {
     pub(crate) fn new() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::new("signals", error, ""));
+        let listen = |kind| signal(kind).map_err(|error| Failure::new("signals", &error, remedy(&error)));
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,

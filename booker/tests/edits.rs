@@ -100,7 +100,7 @@ async fn buyer(lane: Lane, v: u32, bookings: Arc<AtomicU64>, stop: Arc<AtomicBoo
         let begin = Instant::now();
         loop {
             match lane.confirm(hold.id, visitor(v), None, Duration::from_secs(2)).await {
-                Ok(ConfirmAnswer::Booked(_)) => {
+                Ok(ConfirmAnswer::Booked { .. }) => {
                     booked.push(hold.id);
                     bookings.fetch_add(1, Relaxed);
                     break;
@@ -114,7 +114,7 @@ async fn buyer(lane: Lane, v: u32, bookings: Arc<AtomicU64>, stop: Arc<AtomicBoo
         }
         while !matches!(
             lane.cancel(hold.id, visitor(v), Duration::from_secs(2)).await,
-            Ok(CancelAnswer::Cancelled(_) | CancelAnswer::NotBooked)
+            Ok(CancelAnswer::Cancelled { .. } | CancelAnswer::NotBooked)
         ) {
             assert!(begin.elapsed() < HEALS, "no cancellation");
         }

@@ -1,11 +1,13 @@
 //! The release binary as a process, and what it cost.
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use serde_json::Value;
+
+use crate::start;
 
 /// Clock ticks a second in /proc: fixed on Linux for every program.
 const TICKS: f64 = 100.0;
@@ -71,19 +73,9 @@ impl Counters {
 impl Appliance {
     pub(crate) fn start() -> Self {
         let dir = tempfile::Builder::new().prefix("hf").tempdir().expect("a temporary directory");
-        let log = std::fs::File::create(dir.path().join("log")).expect("a log file");
-        let mut program = Command::new(binary("holdfast"))
-            .args(["dev", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
-            .arg(dir.path().join("data"))
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the release binary is built: make bench does it");
+        let command = start::dev(Command::new(binary("holdfast")), &dir.path().join("data"));
+        let (program, banner) = start::serving(command, &dir.path().join("log"));
         end_with(program.id());
-        let mut line = String::new();
-        let stdout = program.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a banner");
-        let banner = serde_json::from_str(&line).expect("a banner in JSON");
         Self { dir, program, banner }
     }
 

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark that cannot go on has to stop")]
 
 mod appliance;
+#[path = "../../tests/support/start.rs"]
+mod start;
 mod table;
 
 use serde_json::{Value, json};

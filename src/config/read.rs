@@ -1,6 +1,6 @@
 //! Checks every value once, so that all mistakes are told together.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -120,15 +120,34 @@ fn origins(reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
     let texts = reader.list::<String>(key, MAX_NAMES)?;
     let mut wrong = false;
     for (n, text) in texts.iter().enumerate() {
-        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
-        if host.is_empty() || !host.bytes().all(plain) {
-            let problem = "must be an origin in lower case, such as \"https://shop.example\"".to_owned();
+        if !is_origin(text) {
+            let problem = "must be an origin as browsers write it: lower case, no path, no default port, such as \"https://shop.example\"";
+            let problem = problem.to_owned();
             reader.wrong(&format!("{key}[{n}]"), format!("{text:?}"), problem);
             wrong = true;
         }
     }
     (!wrong).then_some(texts)
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let default = match scheme {
+        "https" => "443",
+        "http" => "80",
+        _ => return false,
+    };
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (rest, None),
+    };
+    let is_port = |port: &str| port != default && port.parse::<u16>().is_ok_and(|n| n.to_string() == port && n > 0);
+    let in_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok_and(|parsed| parsed.to_string() == address),
+        None => host.split('.').all(|label| !label.is_empty() && label.bytes().all(in_label)),
+    };
+    is_host && port.is_none_or(is_port)
 }
 
 /// Waits and sizes, in settings whose trust does not count.

@@ -19,6 +19,11 @@ pub(super) fn answers(socket: &Path) -> bool {
     ask(unix(socket), "PING", 5).is_ok_and(|answer| answer.starts_with("+PONG"))
 }
 
+/// Whether it says anything at all, also that it is loading or busy.
+pub(super) fn lives(socket: &Path) -> bool {
+    ask(unix(socket), "PING", 1).is_ok_and(|answer| !answer.is_empty())
+}
+
 /// Its working directory, as it says.
 pub(super) fn dir(socket: &Path) -> io::Result<String> {
     value(&ask(unix(socket), "CONFIG GET dir", 0)?)

@@ -8,13 +8,15 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 
 use crate::data::Layout;
-use crate::failure::Failure;
+use crate::failure::{Failure, remedy};
 use crate::files;
 
 /// Bytes of a unix socket's path: `sun_path` has 108 with the closing zero.
 const MAX_SOCKET_PATH: usize = 107;
 /// Milliseconds a script may run before Redis answers others BUSY: half of what one of our calls waits.
 const BUSY_MS: u64 = domain::limits::REDIS_CALL_MS / 2;
+/// Bytes a disk must have left for a start.
+const LEAST_ROOM: u64 = 64 << 10;
 /// Lines of redis.log shown when it does not start.
 const LOG_LINES: usize = 3;
 
@@ -68,7 +70,8 @@ impl Plan {
             .mode(0o700)
             .create(&self.dir)
             .and_then(|()| files::write_atomically(&self.conf, &self.text(), 0o600));
-        written.map_err(|error| self.does_not_start(&error.to_string()))
+        let what = || format!("files of redis-server beside {}", self.dir.display());
+        written.map_err(|error| Failure::new(what(), &error, remedy(&error)))
     }
 
     fn text(&self) -> String {
@@ -99,6 +102,11 @@ impl Plan {
 
     /// The failure to start, with what its log says last.
     pub(super) fn does_not_start(&self, why: &str) -> Failure {
+        // Its own log cannot say this one.
+        if is_full(&self.dir) {
+            let why = format!("{why}: the disk of {} is full", self.dir.display());
+            return Failure::new("redis-server", why, "free some space on that disk");
+        }
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let skip = log.lines().count().saturating_sub(LOG_LINES);
         Failure::new(
@@ -112,6 +120,11 @@ impl Plan {
         )
         .with_lines(log.lines().skip(skip).map(str::to_owned))
     }
+}
+
+/// Whether the directory's disk has no room for the few lines and the first records a redis-server writes at its start.
+fn is_full(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_ROOM)
 }
 
 /// A path as one argument of redis.conf.

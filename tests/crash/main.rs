@@ -5,9 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod buyers;
+#[path = "../support/http.rs"]
 mod http;
 mod line;
 mod rig;
+#[path = "../support/start.rs"]
+mod start;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

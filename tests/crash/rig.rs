@@ -1,6 +1,5 @@
 //! The appliance as a real process that can be killed at any moment, and what can be done to its Redis behind its back.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::RwLock;
@@ -8,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// How long the program may take from start to serving. Generous: the machine may be building something beside the test.
-const START: Duration = Duration::from_secs(30);
+use crate::start::{self, tail};
 
 pub(crate) struct Rig {
     pub(crate) dir: tempfile::TempDir,
@@ -28,21 +26,9 @@ impl Rig {
 
     /// Starts the program on whatever the data directory holds now and waits until it serves.
     pub(crate) fn go_on(&mut self) {
-        let begun = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-            .args(["dev", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
-            .arg(self.data())
-            .env("HOLDFAST_EDGE_VISITORS_PER_MINUTE", "0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(self.log_file())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let banner: Value = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("no banner but {line:?}; log: {}", tail(&self.dir.path().join("stderr.log"))));
-        assert!(banner["ready"] == true && begun.elapsed() < START, "{banner} after {:?}", begun.elapsed());
+        let mut command = start::dev(Command::new(env!("CARGO_BIN_EXE_holdfast")), &self.data());
+        command.env("HOLDFAST_EDGE_VISITORS_PER_MINUTE", "0");
+        let (child, banner) = start::serving(command, &self.log_file());
         *self.banner.write().unwrap() = banner;
         self.program = Some(child);
     }
@@ -51,9 +37,8 @@ impl Rig {
         self.dir.path().join("data")
     }
 
-    fn log_file(&self) -> Stdio {
-        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("stderr.log")).unwrap();
-        log.into()
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("stderr.log")
     }
 
     pub(crate) fn banner(&self, field: &str) -> String {
@@ -118,11 +103,7 @@ impl Rig {
     /// The proof from the stores themselves; panics with its report when an invariant fails.
     pub(crate) fn audit(&self, sale: &str) {
         let (code, out, err) = self.cli(&["audit", sale]);
-        assert!(
-            code == 0,
-            "audit of {sale} ended with {code}:\n{out}{err}{}",
-            tail(&self.dir.path().join("stderr.log"))
-        );
+        assert!(code == 0, "audit of {sale} ended with {code}:\n{out}{err}{}", tail(&self.log_file()));
     }
 }
 
@@ -158,10 +139,4 @@ pub(crate) fn within(patience: Duration, mut fact: impl FnMut() -> bool) -> bool
         std::thread::park_timeout(Duration::from_millis(20));
     }
     fact()
-}
-
-fn tail(file: &Path) -> String {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(40)..].join("\n")
 }

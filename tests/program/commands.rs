@@ -256,6 +256,16 @@ fn version_and_completion_are_told() {
 }
 
 #[test]
+fn arguments_that_make_no_run_are_wrong_usage() {
+    for words in [&["--duration", "0s"][..], &["--visitors", "0"], &["--finish-within", "2d"], &["--target", "ftp://x"]]
+    {
+        let (code, out, err) = run(holdfast().args(["load", "book"]).args(words));
+        assert_eq!((code, out.as_str()), (2, ""), "{words:?}: {err}");
+        assert!(err.starts_with("load: ") || err.starts_with("error: "), "{words:?}: {err}");
+    }
+}
+
+#[test]
 fn the_load_harness_books_against_a_running_program_and_finds_nothing_wrong() {
     let folder = folder();
     let data = folder.path().join("d");

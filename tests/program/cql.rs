@@ -64,7 +64,7 @@ fn a_cluster_is_prepared_examined_and_served() {
     // Keys are shared by whoever shares a ledger: nobody makes them up beside one.
     refused(run(&mut on(serve(folder.path(), &redis, "dev"), &settings)), 1, &["keys"]);
     good(&mut command(&["keys", "create"], folder.path(), &settings));
-    let serving = Serving::start(on(serve(folder.path(), &redis, "dev"), &settings));
+    let serving = Serving::start(on(serve(folder.path(), &redis, "dev"), &settings), &folder.path().join("log"));
     assert_eq!(serving.banner["ledger"], settings.to_string());
     book(&serving, folder.path(), &settings);
     let list = good(&mut command(&["log", "list"], folder.path(), &settings));

@@ -1,5 +1,6 @@
 //! `holdfast dev`: serves, books, survives, ends.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::Command;
 
@@ -150,6 +151,140 @@ fn a_start_that_is_interrupted_leaves_nothing_behind() {
     signal(child.id(), "TERM");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     until("the end of its redis-server", || !alive(redis.unwrap()));
+}
+
+#[test]
+fn a_redis_that_is_frozen_is_replaced_and_holds_outlive_it() {
+    let folder = folder();
+    let dev = Dev::start(&folder.path().join("d"), &[]);
+    let mut client = Client::default();
+    let who = visitor(&dev, &mut client);
+    let held = hold(&dev, &mut client, &who, "before");
+    assert_eq!(held.status, 201, "{}", held.body);
+    let frozen = dev.redis_pid();
+    signal(frozen, "STOP");
+    until("another redis-server", || dev.redis_pid() != frozen && alive(dev.redis_pid()));
+    assert!(!alive(frozen), "two of them on one directory would write the same file");
+    until("service", || hold(&dev, &mut client, &who, "after").status == 201);
+    let path = format!("/v1/holds/{}", held.text("hold_id"));
+    let shown = dev.public(&mut client, "GET", &path, &[("holdfast-visitor", &who)], None);
+    assert_eq!(shown.text("state"), "held", "{}", shown.body);
+    assert!(dev.log().contains("gives no answer any more"), "{}", dev.log());
+    dev.end();
+}
+
+#[test]
+fn while_it_drains_it_is_not_ready_and_closes_what_rests_and_finishes_what_is_under_way() {
+    let folder = folder();
+    let mut dev = Dev::start(&folder.path().join("d"), &["--no-demo"]);
+    let redis = dev.redis_pid();
+    let (mut busy, mut resting) = (dev.connect("public"), dev.connect("public"));
+    write!(resting, "GET /v1/sales HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    assert!(head(&mut resting).starts_with("HTTP/1.1 200"));
+    write!(busy, "POST /v1/visitors HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n").unwrap();
+    assert!(head(&mut busy).starts_with("HTTP/1.1 100"), "under way");
+    let mut admin = dev.connect("admin");
+    dev.signal("TERM");
+    until("not ready", || {
+        write!(admin, "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        let ready = head(&mut admin);
+        ready.starts_with("HTTP/1.1 503") && ready.contains("retry-after: 1")
+    });
+    let address = dev.says("public").strip_prefix("http://").unwrap();
+    until("nobody is accepted", || std::net::TcpStream::connect(address).is_err());
+    let mut rest = Vec::new();
+    resting.read_to_end(&mut rest).unwrap();
+    write!(busy, "{{}}").unwrap();
+    let answer = head(&mut busy);
+    assert!(answer.starts_with("HTTP/1.1 201") && answer.contains("connection: close"), "{answer}");
+    assert_eq!(dev.child.wait().unwrap().code(), Some(0));
+    assert!(!alive(redis));
+}
+
+/// Reads one answer; its head.
+fn head(stream: &mut std::net::TcpStream) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        bytes.extend(byte);
+    }
+    let head = String::from_utf8(bytes).unwrap().to_ascii_lowercase().replacen("http", "HTTP", 1);
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+    stream.read_exact(&mut vec![0; length]).unwrap();
+    head
+}
+
+#[test]
+fn an_older_copy_of_the_ledger_stops_the_lane_which_says_so_and_rests() {
+    let folder = folder();
+    let data = folder.path().join("d");
+    Dev::start(&data, &[]).end();
+    let copy = folder.path().join("ledger.db");
+    std::fs::copy(data.join("ledger.db"), &copy).unwrap();
+    let dev = Dev::start(&data, &[]);
+    let mut client = Client::default();
+    let who = visitor(&dev, &mut client);
+    let held = hold(&dev, &mut client, &who, "k").text("hold_id");
+    assert_eq!(confirm(&dev, &mut client, &who, &held).status, 201);
+    until("Redis is told", || audit(&data, "express")["left_out"] == serde_json::json!([]));
+    dev.end();
+    for end in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(data.join(format!("ledger.db{end}")));
+    }
+    std::fs::copy(&copy, data.join("ledger.db")).unwrap();
+
+    let dev = Dev::start(&data, &[]);
+    let ready = || {
+        let (code, out, err) =
+            run(Command::new("curl").args(["-sS", &format!("{}/readyz?verbose", dev.says("admin"))]));
+        assert_eq!(code, 0, "{err}");
+        out
+    };
+    until("the operator is told", || ready().contains("[!] lane/express/0: stopped, because the ledger lost data"));
+    let refused = hold(&dev, &mut client, &who, "another");
+    assert_eq!((refused.status, refused.problem()), (503, "unavailable"), "{}", refused.body);
+    // What is stopped waits for an operator, who may sleep: it must not keep a core awake until then.
+    let (begin, before) = (std::time::Instant::now(), cpu_ms(dev.child.id()));
+    std::thread::park_timeout(std::time::Duration::from_secs(2));
+    let (waited, used) = (begin.elapsed().as_millis(), cpu_ms(dev.child.id()) - before);
+    assert!(u128::from(used) * 4 < waited, "{used} ms of CPU in {waited} ms");
+    dev.end();
+}
+
+/// User and system time of a process: fields 14 and 15 of its stat, in hundredths of a second.
+fn cpu_ms(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap() * 10).sum()
+}
+
+#[test]
+fn a_sale_that_exists_is_never_unknown_however_early_it_is_asked_for() {
+    let folder = folder();
+    let data = folder.path().join("d");
+    Dev::start(&data, &[]).end();
+    // Free a moment ago, at an address that no other test takes ports of; asked before the banner says that it serves.
+    let free = std::net::TcpListener::bind("127.83.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let url = format!("http://{free}");
+    let mut command = crate::process::dev(&data);
+    command.args(["--listen", &free]);
+    let dev = std::thread::scope(|scope| {
+        let started = scope.spawn(|| Dev::of(command, &data));
+        let mut seen = Vec::new();
+        while !started.is_finished() {
+            for path in ["/v1/sales/demo", "/v1/sales/demo/line", "/v1/sales/express"] {
+                if let Ok(answer) = Client::default().call(&url, "GET", path, &[], None) {
+                    assert!(matches!(answer.status, 200 | 503), "{path}: {} {}", answer.status, answer.body);
+                    seen.push(answer.status);
+                }
+            }
+        }
+        let dev = started.join().unwrap();
+        assert!(!seen.is_empty(), "never answered before the banner");
+        dev
+    });
+    dev.end();
 }
 
 #[test]

@@ -5,8 +5,10 @@
 mod commands;
 mod cql;
 mod dev;
-#[path = "../crash/http.rs"]
+#[path = "../support/http.rs"]
 mod http;
 mod process;
 mod refusals;
 mod serve;
+#[path = "../support/start.rs"]
+mod start;

@@ -1,6 +1,6 @@
 //! A real `holdfast dev` in a directory of its own, and commands run beside it.
 
-use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::http::{Answer, Client};
+use crate::start;
 
-/// How long a start may take. Generous: the machine may build something beside the test.
-const START: Duration = Duration::from_secs(30);
-/// How long anything else may take that is waited for.
+/// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The program under test.
@@ -34,25 +33,27 @@ pub struct Dev {
 impl Dev {
     /// Starts `dev` on the directory and waits until it serves.
     pub fn start(data: &Path, flags: &[&str]) -> Self {
+        let mut command = dev(data);
+        command.args(flags);
+        Self::of(command, data)
+    }
+
+    /// The same of a command that [`dev`] made.
+    pub fn of(command: Command, data: &Path) -> Self {
         let log = data.with_extension("log");
-        let mut child = dev(data)
-            .args(flags)
-            .stdout(Stdio::piped())
-            .stderr(std::fs::File::options().create(true).append(true).open(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let begin = Instant::now();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        let banner: Value =
-            serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?} is no banner; log: {}", said()));
-        assert!(begin.elapsed() < START);
+        let (child, banner) = start::serving(command, &log);
         Self { child, banner, log }
     }
 
     pub fn says(&self, field: &str) -> &str {
         self.banner[field].as_str().unwrap()
+    }
+
+    /// A connection to the listener that stands in this field of the banner.
+    pub fn connect(&self, field: &str) -> TcpStream {
+        let stream = TcpStream::connect(self.says(field).strip_prefix("http://").unwrap()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
     }
 
     /// One request to the visitors' listener.
@@ -121,9 +122,7 @@ impl Drop for Dev {
 
 /// `dev` on free ports, not started.
 pub fn dev(data: &Path) -> Command {
-    let mut command = holdfast();
-    command.args(["dev", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]).arg(data);
-    command
+    start::dev(holdfast(), data)
 }
 
 /// The same as another user, where the tests run as root, for whom nothing is forbidden.

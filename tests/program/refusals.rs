@@ -22,6 +22,42 @@ fn a_port_that_is_taken_is_named_with_its_flag() {
 }
 
 #[test]
+fn an_address_of_another_machine_is_not_said_to_be_taken() {
+    let folder = folder();
+    let mut command = holdfast();
+    // From the block for documentation: no machine has it.
+    command.args(["dev", "--listen", "192.0.2.1:0", "--admin-listen", "127.0.0.1:0", "--data"]);
+    command.arg(folder.path().join("d"));
+    let said = run(&mut command);
+    assert!(!said.2.contains("stop that one"), "{}", said.2);
+    refused(said, 1, &["192.0.2.1:0", "this machine has no such address", "--listen", "127.0.0.1"]);
+}
+
+#[test]
+fn origins_that_are_none_are_refused_with_key_and_value() {
+    let folder = folder();
+    for nonsense in [
+        "*",
+        "shop.example",
+        "https://shop.example/path",
+        "HTTPS://SHOP.EXAMPLE",
+        "https://",
+        "https://shop..example",
+        "https://shop.example:443",
+        "https://shop.example:70000",
+        "https://[::1",
+        "ftp://shop.example",
+    ] {
+        let mut command = dev(&folder.path().join("d"));
+        command.env("HOLDFAST_EDGE_ALLOWED_ORIGINS", nonsense);
+        let (code, out, err) = run(&mut command);
+        assert_eq!((code, out.as_str()), (2, ""), "{nonsense}: {err}");
+        assert!(err.contains("edge.allowed_origins") && err.contains(nonsense), "{nonsense}: {err}");
+    }
+    assert!(!folder.path().join("d").exists(), "nothing was made");
+}
+
+#[test]
 fn a_second_program_on_the_same_directory_is_refused() {
     let folder = folder();
     let data = folder.path().join("d");
@@ -99,6 +135,19 @@ fn lost_keys_are_not_replaced_in_silence() {
     Dev::start(&data, &["--no-demo"]).end();
     fs::remove_file(data.join("keys.toml")).unwrap();
     refused(run(&mut dev(&data)), 1, &["keys file", "backup"]);
+}
+
+#[test]
+fn a_lost_ledger_is_not_replaced_in_silence() {
+    let folder = folder();
+    let data = folder.path().join("d");
+    Dev::start(&data, &[]).end();
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(data.join(format!("ledger.db{end}")));
+    }
+    refused(run(&mut dev(&data)), 1, &["ledger", "gone or empty", "backup", "--data"]);
+    fs::write(data.join("ledger.db"), "").unwrap();
+    refused(run(&mut dev(&data)), 1, &["ledger", "gone or empty"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::http::Client;
 use crate::process::{alive, beside, holdfast, refused, run, signal, until};
+use crate::start;
 
 /// A redis-server as an operator would run it.
 pub struct Redis {
@@ -56,11 +57,9 @@ pub struct Serving {
 }
 
 impl Serving {
-    pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
-        Self { child, banner: serde_json::from_str(&line).unwrap() }
+    pub fn start(command: Command, log: &Path) -> Self {
+        let (child, banner) = start::serving(command, log);
+        Self { child, banner }
     }
 }
 
@@ -90,7 +89,7 @@ fn serve_books_on_a_redis_that_it_does_not_own_and_leaves_it_running() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("d");
     let redis = Redis::start(folder.path(), &["--appendonly", "yes"]);
-    let mut serving = Serving::start(serve(folder.path(), &redis, "production"));
+    let mut serving = Serving::start(serve(folder.path(), &redis, "production"), &folder.path().join("log"));
     assert_eq!(serving.banner["redis"], redis.address());
     assert_eq!(serving.banner["sales"], serde_json::json!([]));
 
@@ -131,6 +130,16 @@ fn production_refuses_a_redis_that_forgets() {
 fn production_does_not_sell_what_it_cannot_charge() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start(folder.path(), &["--appendonly", "yes"]);
-    let _serving = Serving::start(serve(folder.path(), &redis, "production"));
-    refused(apply(folder.path(), PRICED), 1, &["sale priced", "has a price", "no checkout"]);
+    let serving = Serving::start(serve(folder.path(), &redis, "production"), &folder.path().join("log"));
+    refused(apply(folder.path(), PRICED), 1, &["sale priced", "items[0].price", "no checkout"]);
+    // Whoever goes past the command is told the same, instead of being left with a sale that is never served.
+    let keys = std::fs::read_to_string(folder.path().join("d/keys.toml")).unwrap();
+    let key = keys.lines().find_map(|line| line.strip_prefix("key = \"hf-")).unwrap().trim_matches('"');
+    let authorization = format!("Bearer hf-{key}");
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/toml")];
+    let admin = serving.banner["admin"].as_str().unwrap();
+    let mut client = Client::default();
+    let put = client.call(admin, "PUT", "/admin/v1/sales/priced", &headers, Some(PRICED)).unwrap();
+    assert_eq!((put.status, &put.body["errors"][0]["key"]), (400, &Value::from("items[0].price")), "{}", put.body);
+    assert!(put.text("detail").contains("no checkout"), "{}", put.body);
 }
