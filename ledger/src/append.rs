@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::LogId;
-use domain::limits::{APPEND_MS, MAX_APPEND_BYTES, MAX_APPEND_EVENTS, MAX_SEGMENT_BYTES, MAX_SEGMENT_ROWS, RESEND_MS};
+use domain::limits::{
+    APPEND_MS, LEDGER_LOCK_MS, MAX_APPEND_BYTES, MAX_APPEND_EVENTS, MAX_SEGMENT_BYTES, MAX_SEGMENT_ROWS, RESEND_MS,
+};
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -130,6 +132,9 @@ pub(crate) async fn append(tries: &dyn Attempt, writer: &Writer, batch: Batch) -
     })
 }
 
+/// What a try that meets with a locked file takes at most, and some more.
+const LOCKED: Duration = Duration::from_millis(LEDGER_LOCK_MS * 2);
+
 /// Repeats `call` while its outcome is unknown and there is hope to learn it, until the deadline. A definite failure ends it at once, but only when
 /// no earlier try is in doubt: that one may have been applied, whatever happened to the later ones.
 pub(crate) async fn until_known<'a, T>(
@@ -144,8 +149,8 @@ pub(crate) async fn until_known<'a, T>(
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(error)) => match (error, &doubt) {
                 (Error::Unavailable { why, applied: Applied::Unknown }, _) => why,
-                // Another process's turn; it is over soon unless somebody sits on the file.
-                (Error::Locked { .. }, None) if Instant::now() + pause < deadline => {
+                // Another process's turn; it is over soon unless somebody sits on the file. Not so late that a try would be cut off and its outcome unknown.
+                (Error::Locked { .. }, None) if Instant::now() + pause + LOCKED < deadline => {
                     sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_millis(RESEND_MS.1));
                     continue;

@@ -8,8 +8,9 @@ use domain::metric::Kind;
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, SharedString, Unit};
 
 use super::ALL;
-use crate::Ledger;
+use crate::append::Tried;
 use crate::faulty::{Call, Fault, Faulty};
+use crate::{Error, Head, Ledger};
 
 /// What was written, as `name{label="value"}`.
 #[derive(Clone, Default)]
@@ -110,10 +111,17 @@ fn every_metric_is_described_and_every_outcome_counted() {
         let ledger = Ledger::sqlite(&folder.path().join("ledger.db")).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(exercise(&ledger));
+        let cql = super::CqlMeters::new();
+        for tried in [Ok(Tried::Applied), Ok(Tried::Refused(Head::default())), Err(Error::unknown("no answer"))] {
+            cql.tried(&tried);
+        }
     });
     let seen = recorder.0.lock().unwrap();
     for outcome in ["appended", "fenced", "failed"] {
         assert!(seen.contains(&format!("{} {outcome}", super::APPEND_SECONDS)), "{seen:?}");
+    }
+    for outcome in super::TRIED {
+        assert!(seen.contains(&format!("{} {outcome}", super::TRIES_TOTAL)), "{seen:?}");
     }
     for call in super::CALLS {
         for kind in ["unavailable", "unknown"] {

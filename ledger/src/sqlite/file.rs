@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use domain::limits::{LEDGER_LOCK_MS, MAX_CHECKED_BYTES};
+use domain::limits::{LEDGER_LOCK_MS, MAX_CHECKED_BYTES, RESEND_MS};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::failure::{Stage, failure, has_directory};
@@ -51,8 +52,21 @@ pub(super) struct DataFile {
 }
 
 impl DataFile {
-    /// Opens or creates the file, checks it, and remembers which one it is.
+    /// Opens or creates the file, checks it, and remembers which one it is. Several processes may do so at once: making the file and changing its
+    /// journal takes a lock that SQLite does not wait for.
     pub(super) fn open(path: &Path) -> Result<(Self, Connection), Error> {
+        let deadline = Instant::now() + Duration::from_millis(LEDGER_LOCK_MS);
+        loop {
+            match Self::try_open(path) {
+                Err(Error::Locked { .. }) if Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(RESEND_MS.0))
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn try_open(path: &Path) -> Result<(Self, Connection), Error> {
         if !has_directory(path) {
             return Err(Error::NoDirectory { path: path.to_path_buf() });
         }
