@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use booker::{CancelAnswer, ConfirmAnswer, HoldAnswer, Lane};
-use common::{World, confirmed, doc, held, id, is_booked, item, request, until, visitor};
+use common::{World, confirmed, doc, held, id, is_booked, item, repeat_of, request, until, visitor};
 use domain::limits::RELEASED_KEEP_MS;
 use domain::{HoldId, HoldState, LaneEvent, Millis};
 
@@ -204,7 +204,7 @@ async fn a_seq_or_an_epoch_that_the_ledger_never_had_stops_the_lane_until_its_ke
         owner.stop().await;
         world.shell(&["DEL", world.keys().lane()]).await;
         let owner = world.ready_owner("two").await;
-        assert_eq!(confirmed(&owner.lane, 1, "k").await, booking);
+        assert_eq!(confirmed(&owner.lane, 1, "k").await, repeat_of(&booking));
         held(&owner.lane, 2, "k", 3).await;
         owner.stop().await;
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use booker::{CancelAnswer, ConfirmAnswer, HoldAnswer, Lane, LaneError};
-use common::{PATIENCE, World, confirmed, held, id, is_booked, request, until, visitor};
+use common::{PATIENCE, World, confirmed, held, id, is_booked, repeat_of, request, until, visitor};
 use domain::HoldState;
 use ledger::faulty::{Call, Fault, Gate};
 
@@ -458,7 +458,7 @@ async fn a_damaged_lane_that_nobody_uses_heals_shows_it_and_answers_from_the_led
     tokio::time::timeout(PATIENCE, seen.wait_for(|status| status.redis_failing)).await.unwrap().unwrap();
     let whole = |status: &booker::LaneStatus| status.loaded && !status.redis_failing;
     tokio::time::timeout(PATIENCE, seen.wait_for(whole)).await.unwrap().unwrap();
-    assert_eq!(confirmed(&owner.lane, 1, "k").await, booked);
+    assert_eq!(confirmed(&owner.lane, 1, "k").await, repeat_of(&booked));
     assert_eq!(confirmed(&owner.lane, 2, "k").await, ConfirmAnswer::Refused(domain::RefuseReason::Gone));
     held(&owner.lane, 3, "k", 4).await;
     world.at_rest().await;

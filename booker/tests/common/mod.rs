@@ -289,6 +289,14 @@ pub async fn confirmed(lane: &Lane, v: u32, key: &str) -> ConfirmAnswer {
     }
 }
 
+/// What the repeat of a confirm that was answered so has to be answered.
+pub fn repeat_of(answer: &ConfirmAnswer) -> ConfirmAnswer {
+    match answer {
+        ConfirmAnswer::Booked { booking, .. } => ConfirmAnswer::Booked { booking: booking.clone(), replayed: true },
+        other => other.clone(),
+    }
+}
+
 pub fn is_booked(answer: &ConfirmAnswer) -> bool {
     matches!(answer, ConfirmAnswer::Booked { .. })
 }
