@@ -56,7 +56,7 @@ fn files() -> Vec<PathBuf> {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() && !["target", ".git", "holdfast-data"].contains(&name.as_str()) {
                 walk(&path, files);
-            } else if path.is_file() {
+            } else if path.is_file() && name != ".git" {
                 files.push(path);
             }
         }

@@ -69,7 +69,7 @@ fn a_cluster_is_prepared_examined_and_served() {
     book(&serving, folder.path(), &settings);
     let list = good(&mut command(&["log", "list"], folder.path(), &settings));
     assert_eq!(list.lines().count(), 2, "{list}");
-    assert!(list.starts_with("lane/free/0\t1 events"), "{list}");
+    assert!(list.starts_with("lane/free/0\t2 events"), "{list}");
     let read = good(&mut command(&["log", "read", "lane/free/0"], folder.path(), &settings));
     assert!(read.starts_with("1\t{") && read.contains("booked"), "{read}");
 }

@@ -267,8 +267,8 @@ fn a_sale_that_exists_is_never_unknown_however_early_it_is_asked_for() {
     // Free a moment ago, at an address that no other test takes ports of; asked before the banner says that it serves.
     let free = std::net::TcpListener::bind("127.83.0.1:0").unwrap().local_addr().unwrap().to_string();
     let url = format!("http://{free}");
-    let mut command = crate::process::dev(&data);
-    command.args(["--listen", &free]);
+    let mut command = crate::process::holdfast();
+    command.args(["dev", "--json", "--admin-listen", "127.0.0.1:0", "--listen", &free, "--data"]).arg(&data);
     let dev = std::thread::scope(|scope| {
         let started = scope.spawn(|| Dev::of(command, &data));
         let mut seen = Vec::new();

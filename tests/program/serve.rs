@@ -126,6 +126,10 @@ fn production_refuses_a_redis_that_forgets() {
     refused(run(&mut serve(folder.path(), &gone, "production")), 1, &["redis unix:", "start it"]);
 }
 
+/// The same as JSON.
+const PRICED_JSON: &str = r#"{"id": "priced", "admission": "none",
+    "items": [{"id": "seat", "units": 1, "price": {"amount": "5.00", "currency": "EUR"}}]}"#;
+
 #[test]
 fn production_does_not_sell_what_it_cannot_charge() {
     let folder = tempfile::tempdir().unwrap();
@@ -136,10 +140,10 @@ fn production_does_not_sell_what_it_cannot_charge() {
     let keys = std::fs::read_to_string(folder.path().join("d/keys.toml")).unwrap();
     let key = keys.lines().find_map(|line| line.strip_prefix("key = \"hf-")).unwrap().trim_matches('"');
     let authorization = format!("Bearer hf-{key}");
-    let headers = [("authorization", authorization.as_str()), ("content-type", "application/toml")];
+    let headers = [("authorization", authorization.as_str())];
     let admin = serving.banner["admin"].as_str().unwrap();
     let mut client = Client::default();
-    let put = client.call(admin, "PUT", "/admin/v1/sales/priced", &headers, Some(PRICED)).unwrap();
+    let put = client.call(admin, "PUT", "/admin/v1/sales/priced", &headers, Some(PRICED_JSON)).unwrap();
     assert_eq!((put.status, &put.body["errors"][0]["key"]), (400, &Value::from("items[0].price")), "{}", put.body);
     assert!(put.text("detail").contains("no checkout"), "{}", put.body);
 }
