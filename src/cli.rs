@@ -71,6 +71,9 @@ pub(crate) enum Command {
     Ledger(Ledger),
     /// Find what is wrong with the stores, or unsafe
     Doctor,
+    /// Check the order that a lobby was put in
+    #[command(subcommand)]
+    Draw(crate::commands::draw::Draw),
     /// Send visitors, measure, and check what they saw
     Load(Box<crate::commands::load::Load>),
     /// Look at the configuration

@@ -2,6 +2,7 @@
 
 mod audit;
 mod doctor;
+pub(crate) mod draw;
 mod ledger;
 pub(crate) mod load;
 mod log;
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Log(command) => log::run(&config(cli)?, command, json),
         Command::Ledger(command) => ledger::run(&config(cli)?, command, json),
         Command::Doctor => doctor::run(&config(cli)?, json),
+        Command::Draw(command) => draw::run(command, json),
         Command::Load(load) => {
             let config = config(cli)?;
             return Ok(load::run(load, &config, operator_key(&config), json));

@@ -1,6 +1,7 @@
 //! Who may enter: the step, the line and its owner, the registry of sales, and what each process shows of a line.
 
 pub mod clock;
+pub mod draw;
 pub mod fold;
 pub mod line;
 pub mod meter;

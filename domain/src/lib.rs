@@ -24,4 +24,4 @@ pub use sale::{Admission, HoldTimes, Item, Phase, Room, SaleDoc, SaleFold};
 pub use state::HoldState;
 pub use table::Mistake;
 pub use time::Millis;
-pub use token::{Key, KeyId, Keyring, TokenError};
+pub use token::{Key, KeyId, Keyring, Receipt, TokenError};

@@ -190,6 +190,10 @@ pub const MAX_FETCH: usize = 256;
 
 /// Numbers that the owner of a line takes from the log at once.
 pub const NUMBER_BLOCK: u64 = 10_000;
+/// Visitors in one lobby: the order of its draw takes 4 bytes for each in every process that serves, 40 MB.
+pub const MAX_LOBBY: u32 = 10_000_000;
+/// Bytes of a draw's public value: a round of a beacon and its signature have room.
+pub const MAX_PUBLIC_VALUE_BYTES: usize = 1_024;
 /// Milliseconds between two steps of admission.
 pub const STEP_MS: u64 = 100;
 /// Milliseconds after its expiry that a pass frees its place: a bound for the skew between clocks.

@@ -5,8 +5,11 @@
 //! looked at, in constant time, and verifying neither allocates nor waits.
 //!
 //! Layout, big endian: version (1), kind (1), key id (4), then
-//! visitor: visitor (16), expiry (8); ticket, pass and booking mark: sale (8 of SHA-256), visitor's hash (16), number (8), expiry (8);
+//! visitor: visitor (16), expiry (8); ticket, pass, booking mark and lobby receipt: sale (8 of SHA-256), visitor's hash (16),
+//! number or index (8), expiry (8);
 //! then 16 bytes of the HMAC over all before.
+
+mod lobby;
 
 use std::fmt;
 
@@ -18,18 +21,20 @@ use subtle::ConstantTimeEq as _;
 
 use crate::id::{SaleId, VisitorHash, VisitorId, first_bytes, keyed};
 use crate::time::Millis;
+pub use lobby::Receipt;
 
 const VERSION: u8 = 1;
 const VISITOR: u8 = 1;
 const TICKET: u8 = 2;
 const PASS: u8 = 3;
 const BOOKED: u8 = 4;
+const LOBBY: u8 = 5;
 
 const HEAD_BYTES: usize = 6;
 const TAG_BYTES: usize = 16;
 const VISITOR_BYTES: usize = HEAD_BYTES + 16 + 8;
 const PLACE_BYTES: usize = HEAD_BYTES + 8 + 16 + 8 + 8;
-/// Characters of the longest token: ticket, pass or booking mark.
+/// Characters of the longest token: ticket, pass, booking mark or lobby receipt.
 pub const MAX_TOKEN_CHARS: usize = ((PLACE_BYTES + TAG_BYTES) * 4).div_ceil(3);
 
 /// Names a key; part of every token it signed.
@@ -303,7 +308,7 @@ impl Keyring {
         let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| TokenError::Malformed)?;
         let expected = match (bytes[0], bytes[1]) {
             (VERSION, VISITOR) => VISITOR_BYTES,
-            (VERSION, TICKET | PASS | BOOKED) => PLACE_BYTES,
+            (VERSION, TICKET | PASS | BOOKED | LOBBY) => PLACE_BYTES,
             _ => return Err(TokenError::Malformed),
         };
         if len != expected + TAG_BYTES {

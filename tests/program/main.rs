@@ -5,6 +5,7 @@
 mod commands;
 mod cql;
 mod dev;
+mod draw;
 #[path = "../support/http.rs"]
 mod http;
 mod process;

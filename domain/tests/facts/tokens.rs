@@ -1,5 +1,5 @@
 use domain::token::{BadKeyring, MAX_TOKEN_CHARS};
-use domain::{Key, KeyId, Keyring, Millis, SaleId, TokenError, VisitorHash, VisitorId};
+use domain::{Key, KeyId, Keyring, Millis, Receipt, SaleId, TokenError, VisitorHash, VisitorId};
 use proptest::prelude::*;
 
 const EXPIRES: Millis = Millis(1_800_000_000_000);
@@ -80,6 +80,27 @@ fn a_token_is_good_only_for_its_kind_sale_and_visitor_and_only_before_its_expiry
     assert_eq!(ring.verify_pass(&booked, &sale(), &SOMEBODY, BEFORE), Err(TokenError::WrongKind));
     assert_eq!(ring.open_pass(&pass, &sale(), &SOMEBODY).unwrap().expires, EXPIRES);
     assert_eq!(ring.open_pass(&pass, &sale(), &stranger), Err(TokenError::WrongVisitor));
+}
+
+#[test]
+fn a_lobby_receipt_is_no_ticket_and_reads_without_a_key_for_its_own_sale_only() {
+    let ring = ring(&[1]);
+    let (stranger, winter) = (VisitorHash([4; 16]), "winter".parse().unwrap());
+    let receipt = ring.sign_receipt(&sale(), &SOMEBODY, 7, EXPIRES);
+    let read = Receipt { visitor: SOMEBODY, index: 7, expires: EXPIRES };
+    assert_eq!(ring.verify_receipt(&receipt, &sale(), &SOMEBODY, BEFORE), Ok(read));
+    assert_eq!(Receipt::read(&receipt, &sale()), Ok(read));
+    assert_eq!(ring.verify_receipt(&receipt, &sale(), &SOMEBODY, EXPIRES), Err(TokenError::Expired));
+    assert_eq!(ring.verify_receipt(&receipt, &sale(), &stranger, BEFORE), Err(TokenError::WrongVisitor));
+    assert_eq!(ring.verify_receipt(&receipt, &winter, &SOMEBODY, BEFORE), Err(TokenError::WrongSale));
+    assert_eq!(Receipt::read(&receipt, &winter), Err(TokenError::WrongSale));
+    assert_eq!(ring.verify_ticket(&receipt, &sale(), &SOMEBODY, BEFORE), Err(TokenError::WrongKind));
+    let ticket = ring.sign_ticket(&sale(), &SOMEBODY, 7, EXPIRES);
+    assert_eq!(ring.verify_receipt(&ticket, &sale(), &SOMEBODY, BEFORE), Err(TokenError::WrongKind));
+    assert_eq!(Receipt::read(&ticket, &sale()), Err(TokenError::WrongKind));
+    for bad in ["", "AQUA", &receipt[1..], &format!("{receipt}A")] {
+        assert_eq!(Receipt::read(bad, &sale()), Err(TokenError::Malformed), "{bad}");
+    }
 }
 
 /// Swapping the kind of a signed token needs a new signature.
