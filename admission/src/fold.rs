@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use domain::limits::PASS_SKEW_MS;
 use domain::{LineEvent, Millis};
 
+use crate::habits::Habits;
 use crate::meter::Meter;
 use crate::step::Gaps;
 use bits::Bits;
@@ -63,13 +64,21 @@ pub struct Room {
 struct Call {
     last: u64,
     at: Millis,
+    people: u64,
     unclaimed: u64,
+}
+
+/// A pass alive.
+#[derive(Clone, Copy, Debug)]
+struct Pass {
+    granted: Millis,
+    expires: Millis,
 }
 
 /// The fold of a line's log.
 ///
-/// Memory: one bit per number (none for a leading run that all came in), about 150 bytes per pass alive, a range per step
-/// within the grace period, and the last minute's entries in two meters. A million numbers with 2,000 passes alive take
+/// Memory: one bit per number (none for a leading run that all came in), about 170 bytes per pass alive, a range per step
+/// within the grace period, the last minute's entries in two meters, and the last minutes' ends. A million numbers with 2,000 passes alive take
 /// half a megabyte; a test measures it.
 #[derive(Clone, Debug, Default)]
 pub struct LineFold {
@@ -84,8 +93,8 @@ pub struct LineFold {
     gaps: Gaps,
     /// Numbers that were ever granted.
     used: Bits,
-    /// Passes granted and not ended, by the log, and when each expires.
-    active: BTreeMap<u64, Millis>,
+    /// Passes granted and not ended, by the log.
+    active: BTreeMap<u64, Pass>,
     /// The same by expiry.
     by_expiry: BTreeSet<(Millis, u64)>,
     /// Calls within the grace period, oldest first.
@@ -96,6 +105,7 @@ pub struct LineFold {
     passes: Meter,
     called: Meter,
     granted: u64,
+    habits: Habits,
 }
 
 impl LineFold {
@@ -163,14 +173,14 @@ impl LineFold {
         }
         self.frontier = frontier;
         self.unclaimed += people;
-        self.calls.push_back(Call { last: frontier, at: self.at, unclaimed: people });
+        self.calls.push_back(Call { last: frontier, at: self.at, people, unclaimed: people });
         self.called.take(self.at, u32::try_from(people).unwrap_or(u32::MAX));
     }
 
     fn grant(&mut self, number: u64) {
         let expires = self.at.plus(self.pass_ttl_ms);
         self.used.insert(number);
-        self.active.insert(number, expires);
+        self.active.insert(number, Pass { granted: self.at, expires });
         self.by_expiry.insert((expires, number));
         self.granted += 1;
         // A late visitor's turn has passed on; nobody was counted for a ticket out of a gap.
@@ -187,8 +197,9 @@ impl LineFold {
     }
 
     fn end(&mut self, number: u64) {
-        if let Some(expires) = self.active.remove(&number) {
+        if let Some(Pass { granted, expires }) = self.active.remove(&number) {
             self.by_expiry.remove(&(expires, number));
+            self.habits.ended(self.at, granted);
         }
     }
 
@@ -199,6 +210,7 @@ impl LineFold {
                 break;
             }
             self.unclaimed -= call.unclaimed;
+            self.habits.matured(call.at.plus(self.grace_ms), call.people, call.people - call.unclaimed);
             self.passed_to = call.last;
             self.calls.pop_front();
         }
@@ -209,7 +221,7 @@ impl LineFold {
     #[must_use]
     pub fn standing(&self, number: u64, now: Millis) -> Standing {
         match self.active.get(&number) {
-            Some(expires) if now < *expires => Standing::Inside(*expires),
+            Some(pass) if now < pass.expires => Standing::Inside(pass.expires),
             Some(_) => Standing::Ended,
             None if number == 0 || number > self.frontier => Standing::Waiting,
             None if self.used.contains(number) => Standing::Ended,
@@ -293,6 +305,12 @@ impl LineFold {
         &mut self.called
     }
 
+    /// What people do with their turns.
+    #[must_use]
+    pub const fn habits(&self) -> &Habits {
+        &self.habits
+    }
+
     /// Sequence number of the last entry.
     #[must_use]
     pub const fn seq(&self) -> u64 {
@@ -338,12 +356,13 @@ impl LineFold {
     /// Bytes of memory it takes, roughly: the nodes of its trees are counted as full.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let trees = self.active.len() * 2 * size_of::<(Millis, u64)>() * 2;
+        let trees = self.active.len() * 2 * size_of::<(u64, Pass)>() * 2;
         self.used.bytes()
             + trees
             + self.calls.capacity() * size_of::<Call>()
             + self.passes.bytes()
             + self.called.bytes()
+            + self.habits.bytes()
     }
 }
 

@@ -1,11 +1,14 @@
 //! Who may enter: the step, the line and its owner, the registry of sales, and what each process shows of a line.
 
 pub mod clock;
+pub mod conversion;
 pub mod draw;
 pub mod fold;
+pub mod habits;
 pub mod line;
 pub mod meter;
 pub mod metrics;
+pub mod pilot;
 pub mod sales;
 pub mod step;
 pub mod view;

@@ -6,6 +6,7 @@ use metrics::{Counter, Gauge, Histogram};
 
 use crate::line::{Claim, Joined, LineError, LineStatus, NotYet};
 use crate::step::{Binding, Terms};
+use crate::view::Told;
 
 type Labels = &'static [(&'static str, &'static [&'static str])];
 
@@ -37,8 +38,10 @@ const CLAIMS: &[&str] = &[
     "closed",
 ];
 /// Values of `term`.
-const TERMS: &[&str] = &["pace", "cap", "stock", "line"];
-const BINDINGS: &[&str] = &["closed", "line", "stock", "unknown", "cap", "pace"];
+const TERMS: &[&str] = &["pace", "flow", "cap", "health", "stock", "line"];
+/// Values of `outcome` for a wait.
+const WAITS: &[&str] = &["before_p50", "before_p90", "late"];
+const BINDINGS: &[&str] = &["closed", "line", "stock", "unknown", "health", "cap", "flow", "pace"];
 
 use Kind::{Counter as C, Gauge as G, Histogram as H};
 
@@ -95,6 +98,30 @@ pub const LINE_TERM: Metric = metric(
     &[SALE, ("term", TERMS)],
     "How many more people each term would let in now.",
 );
+/// Stay.
+pub const LINE_STAY: Metric = metric(
+    G,
+    "holdfast_line_stay_seconds",
+    "seconds",
+    &[SALE],
+    "Time from pass to end, on average over the last minutes, as admission reckons with it.",
+);
+/// Show.
+pub const LINE_SHOW: Metric = metric(
+    G,
+    "holdfast_line_show_ratio",
+    "ratio",
+    &[SALE],
+    "Part of those called who claim in time, over the last minutes, as admission reckons with it.",
+);
+/// Waits.
+pub const LINE_WAITS: Metric = metric(
+    C,
+    "holdfast_line_waits_total",
+    "waits",
+    &[SALE, ("outcome", WAITS)],
+    "Waits told for places all over the line, by what became of them: half should end before p50, nine of ten before p90.",
+);
 /// Ownership.
 pub const LINE_OWNED: Metric = metric(G, "holdfast_line_owned", "flag", &[SALE], "1 while this process owns the line.");
 /// Values of `state`.
@@ -148,6 +175,9 @@ pub const ALL: &[Metric] = &[
     LINE_UNCLAIMED,
     LINE_BINDING,
     LINE_TERM,
+    LINE_STAY,
+    LINE_SHOW,
+    LINE_WAITS,
     LINE_OWNED,
     LINE_STATE,
     LINE_DAMAGED,
@@ -198,6 +228,22 @@ impl CallMetrics {
     }
 }
 
+/// Counters of what became of waits that were told.
+pub(crate) struct ToldMetrics([Counter; WAITS.len()]);
+
+impl ToldMetrics {
+    pub(crate) fn new(sale: &SaleId) -> Self {
+        Self(
+            Told::ALL
+                .map(|told| metrics::counter!(LINE_WAITS.name, "sale" => sale.to_string(), "outcome" => told.as_str())),
+        )
+    }
+
+    pub(crate) fn count(&self, decided: &[Told]) {
+        decided.iter().for_each(|told| count(&self.0, WAITS, told.as_str()));
+    }
+}
+
 fn count(counters: &[Counter], names: &[&str], name: &str) {
     let at = names.iter().position(|known| *known == name);
     if let Some(counter) = at.and_then(|at| counters.get(at)) {
@@ -216,6 +262,8 @@ pub(crate) struct LineMetrics {
     frontier: Gauge,
     active: Gauge,
     unclaimed: Gauge,
+    stay: Gauge,
+    show: Gauge,
     owned: Gauge,
     states: [Gauge; STATES.len()],
     clock_behind: Gauge,
@@ -239,6 +287,8 @@ impl LineMetrics {
             frontier: gauge(&LINE_FRONTIER),
             active: gauge(&LINE_ACTIVE),
             unclaimed: gauge(&LINE_UNCLAIMED),
+            stay: gauge(&LINE_STAY),
+            show: gauge(&LINE_SHOW),
             owned: gauge(&LINE_OWNED),
             states: std::array::from_fn(|n| state(STATES.get(n).copied().unwrap_or_default())),
             clock_behind: gauge(&LINE_CLOCK_BEHIND),
@@ -267,8 +317,16 @@ impl LineMetrics {
         }
     }
 
+    /// What admission reckons with: milliseconds from pass to end, and how many of 1,000 people called come.
+    pub(crate) fn habits(&self, stay_ms: u64, show_permille: u64) {
+        self.stay.set(real(stay_ms) / 1_000.0);
+        self.show.set(real(show_permille) / 1_000.0);
+    }
+
     pub(crate) fn terms(&self, terms: &Terms) {
-        for (gauge, value) in self.terms.iter().zip([terms.pace, terms.cap, terms.stock, terms.line]) {
+        for (gauge, value) in
+            self.terms.iter().zip([terms.pace, terms.flow, terms.cap, terms.health, terms.stock, terms.line])
+        {
             gauge.set(real(value));
         }
     }
@@ -301,6 +359,7 @@ mod tests {
         for why in [NotYet::NotCalled, NotYet::MeterFull, NotYet::CapFull] {
             assert!(CLAIMS.contains(&why.as_str()));
         }
+        assert!(Told::ALL.iter().map(|told| told.as_str()).eq(WAITS.iter().copied()));
         assert!(Binding::ALL.iter().map(|binding| binding.as_str()).eq(BINDINGS.iter().copied()));
         assert_eq!(SALE_ACTS.labels[0].1, ["define", "open", "close"]);
     }

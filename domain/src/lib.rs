@@ -4,6 +4,7 @@
 //! random bytes are arguments. The words are those of `docs/ARCHITECTURE.md`; invariants are quoted by number (I1-I9).
 
 pub mod event;
+pub mod fault;
 pub mod id;
 pub mod limits;
 pub mod lines;

@@ -196,6 +196,29 @@ pub const MAX_LOBBY: u32 = 10_000_000;
 pub const MAX_PUBLIC_VALUE_BYTES: usize = 1_024;
 /// Milliseconds between two steps of admission.
 pub const STEP_MS: u64 = 100;
+/// Milliseconds that faults of ours may add to a pass or a hold: longer ones hold back stock from everybody else.
+pub const MAX_FAULT_CREDIT_MS: u64 = 120_000;
+/// Waits told that a process compares with what really happened, at once: one a second over ten minutes.
+pub const MAX_WAIT_PROBES: usize = 600;
+/// Milliseconds in which admission fills places that are missing to its target: a crowd let in at once comes back as a wave.
+pub const FLOW_FILL_MS: u64 = 5_000;
+/// Milliseconds from a resume until the whole pace is in force again.
+pub const RAMP_MS: u64 = 30_000;
+/// Milliseconds over which admission measures what people do: as long as most of them stay.
+pub const HABITS_WINDOW_MS: u64 = 300_000;
+/// People who are imagined before any was measured: twenty real ones count as much.
+pub const HABITS_PRIOR: u64 = 20;
+/// Ended passes whose stay is remembered within the window: their average is good to a fiftieth.
+pub const MAX_STAYS: usize = 4_000;
+/// Of 1,000 people called, the fewest that are believed to come: beyond two and a half calls per place a wrong measurement
+/// would let a crowd wait at the gate.
+pub const MIN_SHOW_PERMILLE: u64 = 400;
+/// Units that 1,000 people inside are believed to take at least.
+pub const MIN_TAKE_PERMILLE: u64 = 300;
+/// Milliseconds an answer of a store takes: up to the first admission is at full strength, from the second on at none.
+pub const HEALTH_SLOW_MS: (u64, u64) = (250, 2_000);
+/// Milliseconds since a store last answered, in the same way. Each is asked at least once a second.
+pub const HEALTH_FRESH_MS: (u64, u64) = (2_000, 4_000);
 /// Milliseconds after its expiry that a pass frees its place: a bound for the skew between clocks.
 pub const PASS_SKEW_MS: u64 = 1_000;
 
@@ -269,3 +292,7 @@ const _: () = assert!(LEDGER_LOCK_MS < APPEND_MS && RESEND_MS.1 < APPEND_MS, "an
 const _: () =
     assert!(CQL_TRY_MS * 2 + RESEND_MS.1 < APPEND_MS, "a frozen coordinator is left within the time of one append");
 const _: () = assert!(CQL_TRY_MS * 2 < LEDGER_READ_MS, "and of one read");
+const _: () =
+    assert!(HEALTH_SLOW_MS.0 < HEALTH_SLOW_MS.1 && HEALTH_FRESH_MS.0 < HEALTH_FRESH_MS.1, "health falls with time");
+const _: () = assert!(HEARTBEAT_MS < HEALTH_FRESH_MS.0, "a store that is asked each second does not look stale");
+const _: () = assert!(MIN_SHOW_PERMILLE > 0 && HABITS_PRIOR > 0 && FLOW_FILL_MS > 0, "nothing is divided by zero");

@@ -10,7 +10,8 @@ use super::numbers::Numbers;
 use super::rules::Rules;
 use super::{Claim, LineError, NotYet};
 use crate::fold::{BadLine, LineFold, Room, Standing};
-use crate::step::{Decision, Observation, Stock, Tokens, step};
+use crate::pilot::{Look, Pilot};
+use crate::step::{Decision, Health, Stock};
 
 /// Numbers granted, and numbers ended, by one entry at most.
 const MAX_ENTRY: usize = MAX_APPEND_EVENTS;
@@ -41,7 +42,7 @@ pub(crate) struct Desk {
     ended: BTreeSet<u64>,
     /// Answers that are owed for claims and leaves.
     owed: usize,
-    tokens: Tokens,
+    pilot: Pilot,
 }
 
 /// An entry on its way to the log, and who waits for it. Nobody is answered before it is appended.
@@ -77,7 +78,7 @@ impl Desk {
             leaves: BTreeMap::new(),
             ended: BTreeSet::new(),
             owed: 0,
-            tokens: Tokens::default(),
+            pilot: Pilot::default(),
         }
     }
 
@@ -125,27 +126,10 @@ impl Desk {
     }
 
     /// Runs a step on what is known now.
-    pub(crate) fn step(&mut self, rules: &Rules, stock: Option<Stock>, now: Millis) -> Decision {
-        let now = now.not_before(self.fold.at());
-        let unclaimed = self.fold.unclaimed(now);
-        let calls_room = self.fold.called().room(rules.room.pace_per_minute, now);
-        let decision = step(
-            &Observation {
-                now,
-                open: rules.phase == Phase::Open,
-                frontier: self.fold.frontier(),
-                issued: self.numbers.issued(),
-                gaps: self.fold.gaps(),
-                active: self.fold.active(),
-                unclaimed,
-                calls_room,
-                tokens: self.tokens,
-                stock,
-            },
-            &rules.settings,
-        );
-        self.tokens = decision.tokens;
-        decision
+    pub(crate) fn step(&mut self, rules: &Rules, stock: Option<Stock>, health: Health, now: Millis) -> Decision {
+        let look =
+            Look { now, open: rules.phase == Phase::Open, issued: self.numbers.issued(), stock, health, resumed: None };
+        self.pilot.step(&mut self.fold, &look, &rules.settings)
     }
 
     /// Writes the next entry, if there is anything to say: one group takes all that has piled up, without waiting for more.

@@ -20,7 +20,7 @@ impl Rules {
     pub(crate) fn of(fold: Option<&SaleFold>, now: Millis) -> Option<Self> {
         let fold = fold?;
         let room = fold.doc.room()?.clone();
-        let settings = Settings::cautious(&room, fold.doc.units_per_visitor);
+        let settings = Settings::of(&room, fold.doc.units_per_visitor);
         let closed = match (fold.closed, fold.doc.closes_at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

@@ -4,6 +4,8 @@
 mod done;
 mod send;
 
+use std::time::Duration;
+
 use domain::limits::{HEARTBEAT_MS, LEASE_EVERY_MS, MAX_OWNER_QUEUE, STEP_MS};
 use domain::{Millis, Phase, VisitorHash};
 use futures_util::future::BoxFuture;
@@ -22,7 +24,7 @@ use super::publish::Told;
 use super::rules::Rules;
 use super::{Joined, LineError, LineStatus};
 use crate::fold::Standing;
-use crate::step::Binding;
+use crate::step::{Answered, Binding};
 
 /// Requests taken in one go before the calls are looked after.
 const TAKE: usize = 512;
@@ -44,7 +46,7 @@ enum Done {
     Presented(Vec<Present>, Result<Result<Vec<Option<u64>>, u64>, CallError>),
     Appended(Draft, Timing, Result<Append, ledger::Error>),
     Told(LineState, Told),
-    Looked(Look, Result<Head, ledger::Error>),
+    Looked(Look, Result<Head, ledger::Error>, Duration),
     Renewed,
 }
 
@@ -104,6 +106,8 @@ pub(crate) struct Server<'a> {
     /// Redis showed more than this owner knows; the log's fence decides what that means.
     ahead: bool,
     binding: Binding,
+    /// The ledger's last answer; `None`: it failed since.
+    ledger: Option<Answered>,
     /// After a failed append nobody tries before.
     append_after: Instant,
     append_failed: bool,
@@ -113,6 +117,8 @@ pub(crate) struct Server<'a> {
 impl<'a> Server<'a> {
     pub(crate) fn new(owner: &'a mut LineOwner, mut desk: Desk, writer: Writer) -> Self {
         std::mem::take(&mut owner.inbox.kept).into_iter().for_each(|number| desk.ended(number));
+        // The log was claimed and folded a moment ago.
+        let ledger = Some(Answered { at: (owner.config.clock)(), took_ms: 0 });
         Self {
             owner,
             desk,
@@ -126,6 +132,7 @@ impl<'a> Server<'a> {
             tell_failed: false,
             ahead: false,
             binding: Binding::default(),
+            ledger,
             append_after: Instant::now(),
             append_failed: false,
             clock_said: false,

@@ -1,13 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 
-const SETTINGS: Settings = Settings {
-    pace_per_minute: 6_000,
-    active_passes: 1_000,
-    units_per_visitor: Some(4),
-    lapse_permille: 0,
-    take_permille: 1_000,
-};
+const SETTINGS: Settings = Settings { pace_per_minute: 6_000, active_passes: 1_000, units_per_visitor: Some(4) };
 
 fn seen(gaps: &Gaps) -> Observation<'_> {
     Observation {
@@ -20,7 +14,13 @@ fn seen(gaps: &Gaps) -> Observation<'_> {
         unclaimed: 0,
         calls_room: 100,
         tokens: Tokens::default(),
-        stock: Some(Stock { free: 100_000, held: 0 }),
+        flow: Flow::default(),
+        freed: 0,
+        stay_ms: 60_000,
+        show_permille: 1_000,
+        takes: Takes::CAUTIOUS,
+        stock: Some(Stock { free: 100_000, ..Stock::default() }),
+        health_permille: 1_000,
     }
 }
 
@@ -94,8 +94,10 @@ fn places_taken_and_promised_count_against_the_cap() {
 fn nobody_is_called_to_an_empty_shelf() {
     let gaps = Gaps::default();
     let at = |free, held, active, unclaimed| {
-        let decision =
-            step(&Observation { active, unclaimed, stock: Some(Stock { free, held }), ..seen(&gaps) }, &SETTINGS);
+        let decision = step(
+            &Observation { active, unclaimed, stock: Some(Stock { free, held, sold: 0 }), ..seen(&gaps) },
+            &SETTINGS,
+        );
         (decision.called, decision.binding)
     };
     assert_eq!(at(0, 0, 0, 0), (0, Binding::Stock));
@@ -107,12 +109,39 @@ fn nobody_is_called_to_an_empty_shelf() {
 }
 
 #[test]
-fn expected_returns_are_called_for_once_they_are_measured() {
-    let stock = Some(Stock { free: 0, held: 400 });
-    let settings = Settings { lapse_permille: 200, ..SETTINGS };
-    assert_eq!(stock_term(stock, 100, 100, &settings), Some(80));
-    assert_eq!(stock_term(stock, 150, 150, &settings), Some(30));
-    assert_eq!(stock_term(stock, 150, 150, &Settings { take_permille: 500, ..settings }), Some(55));
+fn people_who_do_not_come_are_made_up_for_but_not_where_stock_is_short() {
+    let gaps = Gaps::default();
+    let look = Observation { active: 900, unclaimed: 100, show_permille: 500, freed: 1, ..seen(&gaps) };
+    assert_eq!((step(&look, &SETTINGS).called, step(&look, &SETTINGS).terms.cap), (50, 50));
+    let short = Observation { stock: Some(Stock { free: 1_000, ..Stock::default() }), ..look };
+    assert_eq!((step(&short, &SETTINGS).called, step(&short, &SETTINGS).binding), (0, Binding::Stock));
+}
+
+#[test]
+fn stores_that_slow_down_shrink_the_cap_and_stores_that_are_gone_close_it() {
+    let gaps = Gaps::default();
+    let at = |health_permille| {
+        let decision = step(&Observation { active: 450, health_permille, ..seen(&gaps) }, &SETTINGS);
+        (decision.called, decision.binding)
+    };
+    assert_eq!(at(1_000), (100, Binding::Pace));
+    assert_eq!(at(500), (50, Binding::Health));
+    assert_eq!(at(0), (0, Binding::Health));
+}
+
+#[test]
+fn an_empty_room_is_filled_over_seconds_and_a_freed_place_at_once() {
+    let gaps = Gaps::default();
+    let settings = Settings { pace_per_minute: 600_000, active_passes: 20_000, ..SETTINGS };
+    let mut look = Observation { calls_room: 10_000, ..seen(&gaps) };
+    look.flow = step(&look, &settings).flow;
+    look.now = look.now.plus(100);
+    let filling = step(&look, &settings);
+    assert_eq!(filling.binding, Binding::Flow);
+    assert!((1..=1_000).contains(&filling.called), "{}", filling.called);
+    let full = Observation { active: 20_000, freed: 5, ..look };
+    look = Observation { active: 19_993, freed: 12, flow: step(&full, &settings).flow, now: look.now.plus(1), ..full };
+    assert_eq!((step(&look, &settings).called, step(&look, &settings).binding), (7, Binding::Cap));
 }
 
 #[test]
@@ -175,15 +204,17 @@ fn the_frontier_never_goes_back_and_never_calls_more_than_any_term() {
             active: draw(20),
             unclaimed: draw(20),
             calls_room: u32::try_from(draw(30)).unwrap(),
-            stock: Some(Stock { free: draw(40), held: draw(40) }),
+            show_permille: draw(1_001),
+            health_permille: draw(1_001),
+            stock: Some(Stock { free: draw(40), held: draw(40), sold: 0 }),
             ..seen(&gaps)
         };
         let decision = step(&look, &Settings { active_passes: 25, ..SETTINGS });
-        let Terms { pace, cap, stock, line } = decision.terms;
+        let Terms { pace, flow, cap, health, stock, line } = decision.terms;
         let called = u64::from(decision.called);
         assert!(decision.frontier >= look.frontier);
         assert!(decision.frontier <= look.issued.max(look.frontier));
-        assert_eq!(called, pace.min(cap).min(stock).min(line));
+        assert_eq!(called, pace.min(flow).min(cap).min(health).min(stock).min(line));
         assert_eq!(called, gaps.people(look.frontier, decision.frontier));
     }
 }

@@ -123,7 +123,7 @@ fn wait(ahead: u64, line: &Snapshot) -> Option<Wait> {
     let pace = u64::from(line.pace_per_minute);
     let speed = match line.binding {
         Binding::Pace | Binding::Line => pace,
-        Binding::Cap | Binding::Stock => line.called.min(pace),
+        Binding::Cap | Binding::Flow | Binding::Health | Binding::Stock => line.called.min(pace),
         Binding::Closed | Binding::Unknown => 0,
     };
     if speed == 0 {

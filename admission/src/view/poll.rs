@@ -13,10 +13,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::shown::Shown;
-use super::{LineLooked, Looked, Place, Snapshot, place};
+use super::{Calibration, LineLooked, Looked, Place, Snapshot, place};
 use crate::clock::Clock;
+use crate::metrics::ToldMetrics;
 use crate::sales::SaleMap;
-use crate::step::Stock;
+use crate::step::{Answered, Stock};
 
 /// Milliseconds after which stock that was read counts as unknown for the step: three times the deadline of a call, so
 /// that one slow answer does not stop the line.
@@ -59,6 +60,13 @@ impl LineView {
         self.0.load().stock(now, STOCK_GOOD_FOR_MS)
     }
 
+    /// When Redis last showed the stock, and how long it took.
+    #[must_use]
+    pub fn redis(&self) -> Option<Answered> {
+        let shot = self.0.load();
+        shot.stock_as_of.map(|at| Answered { at, took_ms: shot.look_ms })
+    }
+
     /// Shows a picture; for the poller and for tests of those who read one.
     pub fn show(&self, shot: Snapshot) {
         self.0.store(Arc::new(shot));
@@ -87,6 +95,7 @@ impl Poller {
     pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
         let line = LineKeys::new(&self.sale);
         let (mut lanes, mut hinted) = (Vec::new(), true);
+        let (mut calibration, told) = (Calibration::default(), ToldMetrics::new(&self.sale));
         loop {
             let begin = Instant::now();
             let fold = self.sales.borrow_and_update().get(&self.sale).cloned();
@@ -96,7 +105,9 @@ impl Poller {
                     lanes = (0..fold.doc.lanes).map(|lane| LaneKeys::new(&self.sale, lane)).collect();
                 }
                 self.look(&fold, &line, &lanes).await;
-                if fold.phase((self.clock)()) == Phase::Open {
+                let now = (self.clock)();
+                if fold.phase(now) == Phase::Open {
+                    told.count(&calibration.look(&self.view.load(), now));
                     pause = STEP_MS;
                 }
             }
@@ -118,7 +129,9 @@ impl Poller {
         let room = fold.doc.room().is_some();
         let lined = async { if room { lua::line::look(&self.redis, line).await.ok() } else { None } };
         let stocks = join_all(lanes.iter().map(|lane| lua::lane::stock(&self.redis, lane)));
+        let begin = Instant::now();
         let (lined, stocks) = join(lined, stocks).await;
+        let took = begin.elapsed();
         let looked = Looked {
             line: lined.map(|look| LineLooked {
                 frontier: look.state.frontier,
@@ -126,7 +139,8 @@ impl Poller {
             }),
             lanes: stocks.into_iter().collect::<Result<Vec<_>, _>>().ok(),
         };
-        let next = self.view.load().after(&looked, &fold.doc, (self.clock)());
+        let mut next = self.view.load().after(&looked, &fold.doc, (self.clock)());
+        next.look_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.view.show(next);
     }
 }

@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub band: Option<Band>,
     /// When the stock was last read.
     pub stock_as_of: Option<Millis>,
+    /// How long the last look at Redis took, milliseconds.
+    pub look_ms: u64,
     /// When Redis last answered for line and stock, by this process' clock; `None`: not yet.
     pub as_of: Option<Millis>,
 }
@@ -150,7 +152,10 @@ impl Snapshot {
     /// The stock for the step, unless it was read longer than `most_ms` ago.
     #[must_use]
     pub fn stock(&self, now: Millis, most_ms: u64) -> Option<Stock> {
-        self.stock_as_of.filter(|at| now.since(*at) <= most_ms).map(|_| Stock { free: self.free, held: self.live })
+        let (free, held) = (self.free, self.live);
+        let units: u64 = self.items.iter().map(|item| item.units).sum();
+        let sold = units.saturating_sub(free).saturating_sub(held);
+        self.stock_as_of.filter(|at| now.since(*at) <= most_ms).map(|_| Stock { free, held, sold })
     }
 
     /// The line in one word.

@@ -9,7 +9,7 @@ const NOW: Millis = Millis(1_000_000);
 
 fn rules(pace: u32, cap: u32) -> Rules {
     let room = Waiting { pace_per_minute: pace, active_passes: cap, pass_ttl_ms: 10_000, claim_grace_ms: 5_000 };
-    let settings = Settings::cautious(&room, Some(4));
+    let settings = Settings::of(&room, Some(4));
     Rules { phase: Phase::Open, over: false, room, settings }
 }
 

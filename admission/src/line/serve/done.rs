@@ -1,5 +1,7 @@
 //! What the owner makes of a call that has ended.
 
+use std::time::Duration;
+
 use ledger::{Append, Applied, Head};
 use lua::line::LineState;
 
@@ -8,6 +10,7 @@ use super::super::desk::{Draft, NotAppended};
 use super::super::places::Next;
 use super::super::publish::Told;
 use super::{Done, Look, Served, Server, Tell, Timing};
+use crate::step::Answered;
 
 impl Server<'_> {
     /// Acts on an outcome. `Some`: this ownership is over.
@@ -35,8 +38,9 @@ impl Server<'_> {
                 self.told(state, told);
                 None
             }
-            Done::Looked(look, head) => {
+            Done::Looked(look, head, took) => {
                 self.busy.look = false;
+                self.answered(head.is_ok(), took);
                 self.looked(look, head)
             }
             Done::Renewed => {
@@ -46,6 +50,12 @@ impl Server<'_> {
         }
     }
 
+    /// The ledger answered, or failed to: admission goes by it. A failure counts until the next answer.
+    fn answered(&mut self, ok: bool, took: Duration) {
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.ledger = ok.then(|| Answered { at: self.now(), took_ms });
+    }
+
     fn next(&mut self, next: Next) {
         if next == Next::Load {
             self.tell = Tell::Anyway;
@@ -53,6 +63,7 @@ impl Server<'_> {
     }
 
     fn appended(&mut self, draft: Draft, timing: Timing, outcome: Result<Append, ledger::Error>) -> Option<Served> {
+        self.answered(outcome.is_ok(), timing.begin.elapsed());
         let metrics = &self.owner.metrics;
         match outcome {
             Ok(Append::Appended(writer)) => {

@@ -13,6 +13,7 @@ use super::super::publish::tell;
 use super::super::rules::Rules;
 use super::super::{LineError, LineStatus};
 use super::{Done, Look, Server, Tell, Timing};
+use crate::step::Health;
 use crate::view::shown::Shown;
 
 /// A clock this far behind the log is worth a line, milliseconds.
@@ -98,9 +99,13 @@ impl Server<'_> {
 
     fn step(&mut self, rules: &Rules, now: Millis) -> u64 {
         self.desk.fold.keep_turns_for(rules.room.claim_grace_ms);
-        let decision = self.desk.step(rules, self.owner.config.view.stock(now), now);
+        let view = &self.owner.config.view;
+        let health = Health { redis: view.redis(), ledger: self.ledger, payment: None };
+        let decision = self.desk.step(rules, view.stock(now), health, now);
         self.binding = decision.binding;
         self.owner.metrics.terms(&decision.terms);
+        let habits = self.desk.fold.habits();
+        self.owner.metrics.habits(habits.stay_ms(rules.room.pass_ttl_ms), habits.show_permille());
         if rules.phase == Phase::Closed {
             self.places.close_joins(LineError::Closed);
         }
@@ -205,8 +210,9 @@ impl Server<'_> {
         let look = Look { head: self.writer.head, ahead: self.ahead };
         let (ledger, log) = (self.owner.ledger.clone(), self.owner.log.clone());
         self.calls.push(Box::pin(async move {
+            let begin = Instant::now();
             let head = ledger.head(&log).await;
-            Done::Looked(look, head)
+            Done::Looked(look, head, begin.elapsed())
         }));
     }
 

@@ -55,7 +55,7 @@ fn a_look_without_an_answer_keeps_the_stock_and_lets_it_grow_old() {
     let full = Looked { line: Some(line(5, 9)), lanes: Some(vec![lane((5, 0), (5, 0))]) };
     let shot = Snapshot::default().after(&full, &doc(), Millis(1_000)).after(&Looked::default(), &doc(), Millis(9_000));
     assert_eq!((shot.as_of, shot.free), (Some(Millis(1_000)), 10));
-    assert_eq!(shot.stock(Millis(2_500), 2_000), Some(Stock { free: 10, held: 0 }));
+    assert_eq!(shot.stock(Millis(2_500), 2_000), Some(Stock { free: 10, held: 0, sold: 1_000 }));
     assert_eq!(shot.stock(Millis(9_000), 2_000), None, "old stock is unknown stock");
 }
 

@@ -1,0 +1,75 @@
+//! What carries a line from step to step: the observation is put together here, for the owner and for the simulator alike.
+
+use domain::Millis;
+
+use crate::conversion::Conversion;
+use crate::fold::LineFold;
+use crate::step::{Decision, Flow, Health, Observation, Settings, Stock, Tokens, ramped, step};
+
+/// What the line's log does not say.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// The owner's clock.
+    pub now: Millis,
+    /// The sale is open.
+    pub open: bool,
+    /// The highest number that may have been given to a visitor.
+    pub issued: u64,
+    /// The lanes' figures; `None`: Redis did not say lately.
+    pub stock: Option<Stock>,
+    /// How the stores do.
+    pub health: Health,
+    /// When the sale was last resumed after a pause; `None`: never.
+    pub resumed: Option<Millis>,
+}
+
+/// What one owner remembers from step to step. All that must survive it is in the log; the rest is bounded by the exact
+/// windows and measured again.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Pilot {
+    tokens: Tokens,
+    flow: Flow,
+    conversion: Conversion,
+}
+
+impl Pilot {
+    /// Decides how far the frontier moves now.
+    pub fn step(&mut self, fold: &mut LineFold, look: &Look, settings: &Settings) -> Decision {
+        let now = look.now.not_before(fold.at());
+        let unclaimed = fold.unclaimed(now);
+        let pace = ramped(settings.pace_per_minute, look.resumed, now);
+        let calls_room = fold.called().room(pace, now);
+        let habits = fold.habits();
+        if let Some(stock) = look.stock {
+            self.conversion.look(now, stock, habits.passes_ended());
+        }
+        let decision = step(
+            &Observation {
+                now,
+                open: look.open,
+                frontier: fold.frontier(),
+                issued: look.issued,
+                gaps: fold.gaps(),
+                active: fold.active(),
+                unclaimed,
+                calls_room,
+                tokens: self.tokens,
+                flow: self.flow,
+                freed: habits.places_freed(),
+                stay_ms: habits.stay_ms(fold.pass_ttl_ms()),
+                show_permille: habits.show_permille(),
+                takes: self.conversion.takes(),
+                stock: look.stock,
+                // By the clock that the answers were timed with, also while it is behind the log.
+                health_permille: look.health.permille(look.now),
+            },
+            &Settings { pace_per_minute: pace, ..*settings },
+        );
+        self.tokens = decision.tokens;
+        self.flow = decision.flow;
+        decision
+    }
+}
+
+#[cfg(test)]
+mod tests;
