@@ -36,6 +36,9 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Doctor => doctor::run(&config(cli)?, json),
         Command::Draw(command) => draw::run(command, json),
         Command::Load(load) => {
+            if let Some(done) = load.without_server(json) {
+                return done.map(ExitCode::from);
+            }
             let config = config(cli)?;
             return Ok(load::run(load, &config, operator_key(&config), json));
         }

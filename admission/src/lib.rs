@@ -10,6 +10,7 @@ pub mod meter;
 pub mod metrics;
 pub mod pilot;
 pub mod sales;
+pub mod simulate;
 pub mod step;
 pub mod view;
 

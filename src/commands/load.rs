@@ -1,18 +1,24 @@
-//! `load`: the load harness with the program's flags.
+//! `load`: the load harness with the program's flags, and the simulator of a sale.
+
+mod simulate;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use domain::time::parse_duration_ms;
 use loadtest::Journey;
 
 use crate::config::Config;
+use crate::failure::{Exit, Failure};
 use crate::running;
 
 /// Flags of a run; the defaults are those of the harness.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Load {
+    #[command(subcommand)]
+    without_server: Option<WithoutServer>,
     /// What every visitor does: book, journey, join, poll or hold
     #[arg(default_value = "book")]
     scenario: Journey,
@@ -73,6 +79,25 @@ pub(crate) struct Load {
     /// Seed of arrivals and waiting times
     #[arg(long)]
     seed: Option<u64>,
+}
+
+/// What needs no server.
+#[derive(Debug, Subcommand)]
+enum WithoutServer {
+    /// Play a sale on a virtual clock against a fixed rate and a plain cap
+    Simulate(simulate::Simulate),
+    /// Play a recorded sale again, under other settings
+    Replay(simulate::Replay),
+}
+
+impl Load {
+    /// Runs what needs no server, if that was asked for.
+    pub(super) fn without_server(&self, json: bool) -> Option<Result<Exit, Failure>> {
+        match self.without_server.as_ref()? {
+            WithoutServer::Simulate(asked) => Some(simulate::simulate(asked, json)),
+            WithoutServer::Replay(asked) => Some(simulate::replay(asked, json)),
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

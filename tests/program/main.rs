@@ -11,5 +11,6 @@ mod http;
 mod process;
 mod refusals;
 mod serve;
+mod simulate;
 #[path = "../support/start.rs"]
 mod start;
