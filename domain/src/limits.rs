@@ -149,8 +149,13 @@ pub const BROKEN_WITHIN_MS: u64 = 10_000;
 pub const BROKEN_SAY_MS: u64 = 1_000;
 /// Milliseconds between two loads of damaged keys, at first and at most (doubled in between): each ends the undecided holds.
 pub const BROKEN_PAUSE_MS: (u64, u64) = (1_000, 60_000);
-/// Milliseconds between two counts of a lane's live units from its records: a hundredth of Redis' time at most.
+/// Milliseconds between two counts of a lane's live units from its records, at least.
 pub const RECOUNT_EVERY_MS: u64 = 1_000;
+/// Pause after a count, as a multiple of what it took, so that counting costs a hundredth of Redis' time however many released records
+/// a lane still keeps (a count reads them all).
+pub const RECOUNT_PAUSE: u32 = 100;
+/// Milliseconds between two counts at most: a difference is found and mended within two of them.
+pub const RECOUNT_AT_MOST_MS: u64 = 60_000;
 /// Milliseconds between two comparisons of Redis with the fold.
 pub const RECONCILE_EVERY_MS: u64 = 1_000;
 /// Milliseconds between two looks of a lane's owner at Redis and the ledger.

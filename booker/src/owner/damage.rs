@@ -66,7 +66,7 @@ pub(super) fn broken(what: &What) -> Option<&str> {
         What::Undecided(result) => of(result),
         What::Reaped(result) => of(result),
         What::Mended(result) => of(result),
-        What::Recounted(result) => of(result),
+        What::Recounted(result, _) => of(result),
         What::Emptied(result) | What::Unloaded(result) => of(result),
         What::Free(result) => of(result),
         What::Gave(_, result) => of(result),

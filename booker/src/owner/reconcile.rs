@@ -5,11 +5,20 @@
 //! loaded anew, which ends undecided holds: done when two counts agree that something is wrong, with a whole round of the ticker
 //! between them, because the ticker puts back records that the indexes have lost.
 
+use std::time::Duration;
+
+use domain::limits::{RECOUNT_AT_MOST_MS, RECOUNT_PAUSE};
 use lua::CallError;
 use lua::lane::{Mend, MendItem, MendReply, RecountReply};
+use tokio::time::Instant;
 
 use super::tenure::{Phase, count};
 use super::{LaneOwner, What};
+
+/// How long not to count again after a count that took this long.
+fn pause_after_recount(took: Duration) -> Duration {
+    (took * RECOUNT_PAUSE).min(Duration::from_millis(RECOUNT_AT_MOST_MS))
+}
 
 impl LaneOwner {
     pub(super) fn reconcile_soon(&mut self) {
@@ -58,22 +67,32 @@ impl LaneOwner {
             return;
         }
         let context = self.context.clone();
-        self.start(async move { What::Recounted(lua::lane::recount(&context.redis, &context.keys).await) });
+        self.start(async move {
+            let began = Instant::now();
+            let result = lua::lane::recount(&context.redis, &context.keys).await;
+            What::Recounted(result, began.elapsed())
+        });
     }
 
-    pub(super) fn on_recounted(&mut self, result: Result<RecountReply, CallError>) {
+    pub(super) fn on_recounted(&mut self, result: Result<RecountReply, CallError>, took: Duration) {
         let Phase::Serving(tenure) = &mut self.phase else { return };
         tenure.recounting = false;
+        let next = Instant::now() + pause_after_recount(took);
         let wrong = match result {
             Ok(RecountReply::Counted(wrong)) => wrong,
             // Many records, and somebody was served between two parts: a quieter moment will come.
-            Ok(RecountReply::Changed) => return self.metrics.recounts.count("changed"),
+            Ok(RecountReply::Changed) => {
+                self.timers.recount = self.timers.recount.max(next);
+                return self.metrics.recounts.count("changed");
+            }
             Err(_) => return,
         };
         self.metrics.recounts.count("counted");
         let units = wrong.iter().map(|item| item.live.abs_diff(item.claimed)).sum();
         self.metrics.difference_live.set(count(units));
         let Some(first) = wrong.first() else {
+            // What is wrong is counted again without a pause: a second count has to agree before the lane is loaded anew.
+            self.timers.recount = self.timers.recount.max(next);
             tenure.miscounted = None;
             return;
         };
@@ -103,5 +122,16 @@ impl LaneOwner {
             tracing::warn!(log = %self.context.log, %error, "the lane could not be emptied to load it anew");
         }
         self.look_now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_costs_a_hundredth_of_the_time_and_is_never_far_away() {
+        assert_eq!(pause_after_recount(Duration::from_millis(125)), Duration::from_millis(12_500));
+        assert_eq!(pause_after_recount(Duration::from_secs(5)), Duration::from_millis(RECOUNT_AT_MOST_MS));
     }
 }

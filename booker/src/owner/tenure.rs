@@ -94,7 +94,7 @@ pub(super) struct Timers {
     pub(super) pull: Instant,
     repeat: Instant,
     reconcile: Instant,
-    recount: Instant,
+    pub(super) recount: Instant,
     leasing: bool,
 }
 
