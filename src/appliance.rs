@@ -15,7 +15,7 @@ use domain::sale::Phase;
 use futures_util::future::select_all;
 use ingress::{App, Tls};
 use ledger::Ledger;
-use lua::{Hints, Target};
+use lua::{Access, Hints, Target};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
@@ -103,7 +103,7 @@ async fn serve(config: &Config, options: &Options, recorder: PrometheusHandle) -
         started = redis(&base, redis_stopped) => started?,
         () = told_to_end(&mut signals) => return Ok(()),
     };
-    let result = run_on(&base, listeners, &started.target, recorder, &mut signals).await;
+    let result = run_on(&base, listeners, &started.access, recorder, &mut signals).await;
     // Last, whatever happened before: owners settle into it until they end.
     let _ = stop_redis.send(true);
     if let Some(watching) = started.watching {
@@ -185,7 +185,7 @@ async fn told_to_end(signals: &mut Signals) {
 
 /// A Redis that answers, and the task that keeps it running when it is ours.
 struct Started {
-    target: Target,
+    access: Access,
     watching: Option<JoinHandle<()>>,
 }
 
@@ -193,35 +193,35 @@ async fn redis(base: &Base<'_>, stop: watch::Receiver<bool>) -> Result<Started, 
     let Base { config, options, .. } = base;
     if options.own_redis {
         let plan = Plan::new(base.data.layout(), &config.redis_server)?;
-        let target = Target::Unix(plan.socket.clone());
+        let access = Access::from(Target::Unix(plan.socket.clone()));
         let server = Server::start(plan).await?;
-        return Ok(Started { target, watching: Some(tokio::spawn(server.watch_over(stop))) });
+        return Ok(Started { access, watching: Some(tokio::spawn(server.watch_over(stop))) });
     }
-    let target = config.redis.clone().ok_or_else(|| {
+    let access = config.redis.clone().ok_or_else(|| {
         Failure::usage(
             "redis",
             "serve needs to know where it is",
-            "set redis = \"unix:PATH\" or \"HOST:PORT\" (HOLDFAST_REDIS), or run holdfast dev",
+            "set redis = \"unix:PATH\", \"HOST:PORT\" or \"cluster:HOST:PORT,...\" (HOLDFAST_REDIS), or run holdfast dev",
         )
     })?;
-    production::check_redis(config, &target)?;
-    Ok(Started { target, watching: None })
+    production::check_redis(config, &access).await?;
+    Ok(Started { access, watching: None })
 }
 
 /// Everything that runs on a Redis, from its start to its end.
 async fn run_on(
     base: &Base<'_>,
     listeners: Listeners,
-    target: &Target,
+    access: &Access,
     recorder: PrometheusHandle,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let mut serving = tokio::select! {
-        serving = Serving::start(base, listeners, target, recorder) => serving?,
+        serving = Serving::start(base, listeners, access, recorder) => serving?,
         () = told_to_end(signals) => return Ok(()),
     };
     let told = tokio::select! {
-        result = serving.until_ready(base, target) => result.map(Some)?,
+        result = serving.until_ready(base, access) => result.map(Some)?,
         () = told_to_end(signals) => None,
     };
     let mut result = Ok(());
@@ -256,7 +256,7 @@ impl Serving {
     async fn start(
         base: &Base<'_>,
         listeners: Listeners,
-        target: &Target,
+        access: &Access,
         recorder: PrometheusHandle,
     ) -> Result<Self, Failure> {
         let ledger = stores::ledger(base.config).await?;
@@ -266,18 +266,18 @@ impl Serving {
             .map_err(|error| Failure::new("sales", error, ""))?;
         let owners = Worker::start("owners")?;
         let (stop_owners, owners_stopped) = watch::channel(false);
-        let shown = stores::redis(target);
+        let shown = stores::redis(access);
         let watched = Watched::start(&shown, &ledger, &sales);
         let app =
-            App::new(parts::parts(base.config, &base.keys, &watched, target, recorder.clone(), base.tls.clone())?);
+            App::new(parts::parts(base.config, &base.keys, &watched, access, recorder.clone(), base.tls.clone())?);
         tokio::spawn(observe::keep_up(recorder));
 
         let ground = Ground {
             owners: owners.handle().clone(),
-            redis: stores::redis(target),
+            redis: stores::redis(access),
             shown,
             ledger: ledger.clone(),
-            hints: Hints::listen(target),
+            hints: Hints::listen(access),
             clock: clock::system(),
             mode: base.config.mode,
             owner,
@@ -304,7 +304,7 @@ impl Serving {
     }
 
     /// Puts the sales of the start on sale, waits until everything is in service, and tells.
-    async fn until_ready(&mut self, base: &Base<'_>, target: &Target) -> Result<crate::running::Written, Failure> {
+    async fn until_ready(&mut self, base: &Base<'_>, access: &Access) -> Result<crate::running::Written, Failure> {
         let Base { config, options, .. } = base;
         if options.demo {
             demo::add(&self.sales).await?;
@@ -316,7 +316,7 @@ impl Serving {
             tracing::warn!("not all sales are in service yet; see /readyz?verbose of the operators' listener");
         }
         let (public, admin) = (base.public, base.admin);
-        let redis = target.to_string();
+        let redis = access.to_string();
         let running = Running { process: std::process::id(), public, admin, redis: redis.clone() };
         let layout = base.data.layout();
         let written = running.write(layout).map_err(|error| {

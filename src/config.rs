@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use domain::table::Mistake;
-use lua::Target;
+use lua::Access;
 use toml::Value;
 
 use crate::data::Layout;
@@ -18,7 +18,7 @@ use layers::{Layers, Origin};
 pub(crate) use ledger::LedgerAt;
 
 /// Settings whose value is never shown.
-const SECRET: [&str; 2] = ["operator_key", "cql.password"];
+const SECRET: [&str; 3] = ["operator_key", "cql.password", "redis_password"];
 /// What is shown instead.
 const MASK: &str = "(set, not shown)";
 
@@ -48,7 +48,7 @@ pub(crate) struct Config {
     /// Whether somebody said where the admin listener is, so that a running program's own word counts for less.
     pub(crate) admin_listen_given: bool,
     pub(crate) threads: usize,
-    pub(crate) redis: Option<Target>,
+    pub(crate) redis: Option<Access>,
     pub(crate) redis_server: String,
     ledger: LedgerAt,
     keys: PathBuf,

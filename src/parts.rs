@@ -9,7 +9,7 @@ use domain::SaleFold;
 use domain::token::{Key, KeyId, Keyring};
 use ingress::{Audit, Check, Events, MaySell, OperatorKey, Parts, Tls};
 use ledger::Ledger;
-use lua::{Redis, Target};
+use lua::{Access, Redis};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::config::{Config, Mode};
@@ -88,7 +88,7 @@ pub(crate) fn parts(
     config: &Config,
     keys: &Keys,
     watched: &Watched,
-    target: &Target,
+    access: &Access,
     recorder: PrometheusHandle,
     tls: Option<Arc<Tls>>,
 ) -> Result<Parts, Failure> {
@@ -99,7 +99,7 @@ pub(crate) fn parts(
         metrics_text: Arc::new(move || recorder.render()),
         checks: watched.checks(config.mode),
         may_sell: may_sell(config.mode),
-        audit: audit(&watched.ledger, target),
+        audit: audit(&watched.ledger, access),
         events: events(&watched.ledger),
         settings: config.http.clone(),
         tls,
@@ -111,12 +111,12 @@ fn may_sell(mode: Mode) -> MaySell {
 }
 
 /// The audit on a thread of its own: it reads whole logs, and must not keep anybody waiting.
-fn audit(ledger: &Ledger, target: &Target) -> Audit {
-    let (ledger, target) = (ledger.clone(), target.clone());
+fn audit(ledger: &Ledger, access: &Access) -> Audit {
+    let (ledger, access) = (ledger.clone(), access.clone());
     Arc::new(move |sale| {
-        let (ledger, target) = (ledger.clone(), target.clone());
+        let (ledger, access) = (ledger.clone(), access.clone());
         Box::pin(async move {
-            let run = move || stores::block_on(audit::run(&ledger, Some(&stores::redis(&target)), &sale, true));
+            let run = move || stores::block_on(audit::run(&ledger, Some(&stores::redis(&access)), &sale, true));
             match tokio::task::spawn_blocking(run).await {
                 Ok(Ok(report)) => report.raw().map_err(|error| error.to_string()),
                 Ok(Err(failure)) => Err(failure.to_string()),

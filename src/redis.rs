@@ -4,7 +4,7 @@
 //! any more. Where `setpriv` exists (util-linux) it is told by the kernel when we die; where not, or when that was too late,
 //! the next start finds the one left behind and replaces it ([`left`]).
 
-pub(crate) mod ask;
+mod ask;
 mod left;
 mod plan;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ledger::{Error, Ledger};
-use lua::{Redis, Target};
+use lua::{Access, Redis};
 use tokio::time::{Instant, sleep};
 
 use crate::config::{Config, LedgerAt};
@@ -65,8 +65,8 @@ pub(crate) async fn existing_ledger(config: &Config) -> Result<Ledger, Failure> 
 }
 
 /// A handle on Redis for one thread. It connects with its first call.
-pub(crate) fn redis(target: &Target) -> Redis {
-    Redis::new(target.clone(), lua::Settings::default())
+pub(crate) fn redis(access: &Access) -> Redis {
+    Redis::new(access, lua::Settings::default())
 }
 
 /// Runs a command's asynchronous work to its end on this thread.

@@ -107,6 +107,22 @@ pub const REDIS_LOOK_EVERY_MS: u64 = 500;
 pub const REDIS_FROZEN_LOOKS: u32 = 5;
 /// Milliseconds between two attempts to open a Redis connection.
 pub const REDIS_PACE_MS: u64 = 50;
+/// Addresses by which a Redis Cluster may be named: any one that answers tells the others.
+pub const MAX_REDIS_SEEDS: usize = 64;
+/// Nodes of a Redis Cluster that are asked who has which slot; a cluster of more has far more lanes than a sale.
+pub const MAX_REDIS_NODES: usize = 256;
+/// Milliseconds between two looks at who has which slot, when nobody has a reason to look sooner.
+pub const REDIS_SLOTS_MS: u64 = 500;
+/// The same when a call was refused or a connection broke: bounds what a reshard costs the nodes.
+pub const REDIS_SLOTS_SOON_MS: u64 = 50;
+/// Milliseconds one node may take to say who has which slot: a frozen one must not keep the others' word back for long.
+pub const REDIS_SLOTS_ANSWER_MS: u64 = 200;
+/// Milliseconds between two tries of a call that a cluster refused for now (a slot on its way, no quorum).
+pub const REDIS_AGAIN_MS: u64 = 20;
+/// Milliseconds that must be left of a call's time to send it again: with less its outcome would soon be unknown instead of refused.
+pub const REDIS_AGAIN_LEFT_MS: u64 = 100;
+/// Redirections in a row that a call follows before it waits: nodes that disagree send it back and forth.
+pub const MAX_REDIRECTIONS: u32 = 4;
 /// Milliseconds an append may take before its caller gives up waiting and looks again.
 pub const APPEND_MS: u64 = 5_000;
 /// Milliseconds a read of the ledger may take.
@@ -285,6 +301,10 @@ const _: () = assert!(MAX_CONFIRMING * 2 <= MAX_OWNER_QUEUE * 2, "undecided inte
 const _: () = assert!(
     REDIS_CONNECT_MS < REDIS_CALL_MS && REDIS_CALL_MS < CONFIRM_PATIENCE_MS,
     "an answer is given after its calls have ended"
+);
+const _: () = assert!(
+    REDIS_AGAIN_MS + REDIS_AGAIN_LEFT_MS < REDIS_CALL_MS && REDIS_SLOTS_ANSWER_MS < REDIS_SLOTS_MS,
+    "a refused call is sent again within its time"
 );
 const _: () = assert!(LEASE_EVERY_MS * 3 < LEASE_MS, "two renewals may fail");
 const _: () = assert!(MAX_LANES.is_power_of_two() && MAX_LANES <= 1 << 10, "a lane fits the 10 bits of a hold's id");

@@ -1,5 +1,5 @@
-//! What holds, confirms, settles and joins cost the server: microseconds of its CPU per request in groups of 1, 8 and 64,
-//! and bytes per record. Starts its own redis-server (AOF everysec).
+//! What holds, confirms, settles and joins cost the server and this crate: microseconds of CPU per request in groups of 1, 8
+//! and 64, and bytes per record. Starts its own redis-server (AOF everysec).
 //!
 //! `cargo run --release -p lua --example cost [requests]`
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_precision_loss, missing_docs)]
@@ -41,6 +41,12 @@ async fn info(redis: &Redis, section: &str) -> HashMap<String, f64> {
 async fn cpu_us(redis: &Redis) -> f64 {
     let cpu = info(redis, "cpu").await;
     (cpu["used_cpu_user_main_thread"] + cpu["used_cpu_sys_main_thread"]) * 1e6
+}
+
+/// CPU of this thread so far, which runs all calls.
+fn own_cpu_us() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e3
 }
 
 fn visitor(n: u64) -> VisitorHash {
@@ -105,14 +111,15 @@ impl Bench {
         line::join(&self.redis, &self.line, &group).await.unwrap();
     }
 
-    /// Runs calls for `requests` requests in groups; CPU of the server per request.
-    async fn run(&self, requests: u64, group: u64, in_flight: usize, what: impl AsyncFn(u64)) -> f64 {
-        let before = cpu_us(&self.redis).await;
+    /// Runs calls for `requests` requests in groups; CPU per request of the server, and of this thread.
+    async fn run(&self, requests: u64, group: u64, in_flight: usize, what: impl AsyncFn(u64)) -> (f64, f64) {
+        let (before, own) = (cpu_us(&self.redis).await, own_cpu_us());
         let starts: Vec<u64> = (0..requests / group).map(|n| n * group).collect();
         for calls in starts.chunks(in_flight) {
             join_all(calls.iter().map(|from| what(*from))).await;
         }
-        (cpu_us(&self.redis).await - before) / (requests / group * group) as f64
+        let (own, requests) = (own_cpu_us() - own, (requests / group * group) as f64);
+        ((cpu_us(&self.redis).await - before) / requests, own / requests)
     }
 
     async fn bytes(&self, key: &str, count: &str) -> f64 {
@@ -140,8 +147,8 @@ async fn main() {
         item,
         lines,
     };
-    println!("{requests} requests each; server CPU in microseconds per request");
-    println!("{:>6} {:>8} {:>8} {:>8} {:>8}", "group", "hold", "confirm", "settle", "join");
+    println!("{requests} requests each; CPU in microseconds per request: server, client");
+    println!("{:>6} {:>15} {:>15} {:>15} {:>15}", "group", "hold", "confirm", "settle", "join");
     let mut memory = vec![];
     for group in [1, 8, 64] {
         bench.redis.raw(&[b"FLUSHALL"]).await.unwrap();
@@ -156,7 +163,8 @@ async fn main() {
         let confirm = bench.run(few, group, IN_FLIGHT, async |from| bench.confirm(from, group).await).await;
         let settle = bench.run(few, group, 1, async |from| bench.settle(from, group, from).await).await;
         let join = bench.run(requests, group, 1, async |from| bench.join(from, group).await).await;
-        println!("{group:>6} {hold:>8.2} {confirm:>8.2} {settle:>8.2} {join:>8.2}");
+        let both = |(server, client): (f64, f64)| format!("{server:.2} {client:.2}");
+        println!("{group:>6} {:>15} {:>15} {:>15} {:>15}", both(hold), both(confirm), both(settle), both(join));
         memory = held.to_vec();
         memory.push(("ticket", bench.bytes(bench.line.tickets(), "HLEN").await));
     }

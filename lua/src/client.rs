@@ -8,10 +8,13 @@ use domain::limits::{BROKEN_SAY_MS, REDIS_CALL_MS, REDIS_CONNECT_MS, REDIS_PACE_
 use redis::Value;
 use tokio::time::Instant;
 
+use crate::access::{Access, Way};
 use crate::call::Call;
-use crate::error::{CallError, judge};
+use crate::cluster::Cluster;
+use crate::cluster::topology::Origin;
+use crate::error::{CallError, Cure};
 use crate::metrics::Metrics;
-use crate::node::{Connection, Node, Target, send};
+use crate::node::Node;
 
 /// Bounds of a handle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +40,8 @@ impl Default for Settings {
 /// A handle on Redis. Clones share one connection per server; make one handle per core-thread (a connection shared by
 /// threads costs more than twice the time per call). Connects with the first call, on the runtime of that call.
 ///
-/// A call is sent at most once. Only what the server refused unexecuted for want of the script is sent again, as text.
+/// A call is executed at most once: sent again is only what a server refused unexecuted. One server's unknown script is sent
+/// as text; what a cluster's nodes refuse is followed as [`crate::error`] says.
 #[derive(Clone)]
 pub struct Redis {
     inner: Arc<Inner>,
@@ -52,25 +56,24 @@ struct Inner {
     said: AtomicU64,
 }
 
-/// Which server has which slots. More servers are more variants here, and the same calls.
+/// Which server has which slots.
 enum Nodes {
     /// One server has all slots.
     One(Node),
-}
-
-impl Nodes {
-    fn of(&self, _slot: u16) -> &Node {
-        match self {
-            Self::One(node) => node,
-        }
-    }
+    /// The masters of a cluster share them.
+    Cluster(Cluster),
 }
 
 impl Redis {
-    /// A handle on one server. Nothing is opened yet.
+    /// A handle on one server or on a cluster. Nothing is opened yet, but that a process' first handle on a cluster begins to
+    /// ask who has which slot.
     #[must_use]
-    pub fn new(target: Target, settings: Settings) -> Self {
-        let nodes = Nodes::One(Node::new(target, settings.connect, settings.pace));
+    pub fn new(access: impl Into<Access>, settings: Settings) -> Self {
+        let access = access.into();
+        let nodes = match Way::of(&access) {
+            Ok(way) => Nodes::One(Node::new(way, settings.connect, settings.pace)),
+            Err(seeds) => Nodes::Cluster(Cluster::new(Origin { seeds, credentials: access.credentials }, settings)),
+        };
         let (born, said) = (Instant::now(), AtomicU64::new(0));
         Self { inner: Arc::new(Inner { settings, nodes, metrics: Metrics::new(), born, said }) }
     }
@@ -78,7 +81,11 @@ impl Redis {
     /// Runs a script.
     pub(crate) async fn call(&self, call: &Call) -> Result<Value, CallError> {
         let begin = Instant::now();
-        let result = self.run(call, begin + self.inner.settings.call).await;
+        let deadline = begin + self.inner.settings.call;
+        let result = match &self.inner.nodes {
+            Nodes::One(node) => self.run(node, call, deadline).await,
+            Nodes::Cluster(cluster) => cluster.run(call, deadline, &self.inner.metrics).await,
+        };
         if let Err(CallError::Broken { why }) = &result {
             self.say_broken(call.script.name, why);
         }
@@ -95,70 +102,49 @@ impl Redis {
         }
     }
 
-    async fn run(&self, call: &Call, deadline: Instant) -> Result<Value, CallError> {
-        let node = self.inner.nodes.of(call.slot);
+    async fn run(&self, node: &Node, call: &Call, deadline: Instant) -> Result<Value, CallError> {
         let connection = node.connection(deadline, &self.inner.metrics).await?;
-        match self.once(node, &connection, call.by_digest(), deadline).await {
-            Some(result) => result,
-            None => {
+        match node.once(&connection, call.by_digest(), deadline).await {
+            Ok(value) => Ok(value),
+            Err(judged) if judged.cure == Cure::Text => {
                 self.inner.metrics.unknown_script();
-                let again = self.once(node, &connection, &call.by_text(), deadline).await;
-                again.unwrap_or_else(|| Err(CallError::broken("the server does not know a script it was sent")))
+                let again = node.once(&connection, &call.by_text(), deadline).await;
+                again.map_err(|judged| match judged.cure {
+                    Cure::Text => CallError::broken("the server does not know a script it was sent"),
+                    _ => judged.error,
+                })
             }
+            Err(judged) => Err(judged.error),
         }
     }
 
-    /// Sends one command once; `None` when the server does not know its script.
-    async fn once(
-        &self,
-        node: &Node,
-        connection: &Connection,
-        cmd: &redis::Cmd,
-        deadline: Instant,
-    ) -> Option<Result<Value, CallError>> {
-        let Some(answer) = send(connection, cmd, deadline).await else {
-            node.timed_out(connection);
-            return Some(Err(CallError::unknown("no answer before the deadline")));
-        };
-        match answer {
-            Ok(value) => {
-                node.answered(connection);
-                Some(Ok(value))
-            }
-            Err(error) => {
-                if error.code().is_some() {
-                    node.answered(connection);
-                } else {
-                    node.broke(connection);
-                }
-                judge(&error).map(Err)
-            }
-        }
-    }
-
-    /// Runs a plain command on the server of a slot, for hints and health. Never for what scripts do.
-    pub(crate) async fn command(&self, slot: u16, cmd: &redis::Cmd) -> Result<Value, CallError> {
+    /// Runs a plain command that any server can answer, for hints and health. Never for what scripts do.
+    pub(crate) async fn command(&self, cmd: &redis::Cmd) -> Result<Value, CallError> {
         let deadline = Instant::now() + self.inner.settings.call;
-        let node = self.inner.nodes.of(slot);
-        let connection = node.connection(deadline, &self.inner.metrics).await?;
-        let result = self.once(node, &connection, cmd, deadline).await;
-        result.unwrap_or_else(|| Err(CallError::broken("a command answered as a script")))
+        match &self.inner.nodes {
+            Nodes::One(node) => {
+                let connection = node.connection(deadline, &self.inner.metrics).await?;
+                node.once(&connection, cmd, deadline).await.map_err(|judged| judged.error)
+            }
+            Nodes::Cluster(cluster) => cluster.anywhere(cmd, deadline, &self.inner.metrics).await,
+        }
     }
 
-    /// Whether the server answers: for readiness.
+    /// Whether the server, or some master of the cluster, answers: for readiness.
     ///
     /// # Errors
     /// [`CallError`] that says what stands against it.
     pub async fn ping(&self) -> Result<(), CallError> {
         let mut cmd = redis::Cmd::new();
         cmd.arg("PING");
-        self.command(0, &cmd).await.map(|_| ())
+        self.command(&cmd).await.map(|_| ())
     }
 }
 
 #[cfg(feature = "server")]
 impl Redis {
-    /// Any command, for tests that play the operator with a shell.
+    /// Any command, for tests that play the operator with a shell. In a cluster on some master: see
+    /// [`crate::server::TestCluster`] for one that has a key.
     ///
     /// # Errors
     /// [`CallError`].
@@ -167,7 +153,7 @@ impl Redis {
         for word in words {
             cmd.arg(*word);
         }
-        self.command(0, &cmd).await
+        self.command(&cmd).await
     }
 }
 

@@ -53,86 +53,117 @@ impl CallError {
     }
 }
 
-/// What an error of the server says about the call it answers.
+/// What a server's error says about the call it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The script is not known: send its body.
-    NoScript,
+enum Fate {
     /// Refused before the script's first command.
     NotExecuted,
     /// The script itself says that there is nothing to work on.
     NotLoaded,
-    /// Came out of a running script.
+    /// Came out of a running script, perhaps after writes: nothing is rolled back.
     Broken,
 }
 
-/// Error codes that the server answers before it executes anything.
-const BEFORE_EXECUTION: [&str; 14] = [
-    "MOVED",
-    "ASK",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
-    "CROSSSLOT",
-    "MASTERDOWN",
-    "LOADING",
-    "READONLY",
-    "OOM",
-    "NOREPLICAS",
-    "BUSY",
-    "MISCONF",
-    "NOAUTH",
-    "NOPERM",
+/// What makes the same call succeed, of what was not executed. A cluster follows all; one server only [`Cure::Text`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cure {
+    /// Nothing that a client could do.
+    None,
+    /// The script is not known: its text instead of its digest.
+    Text,
+    /// Another node has the slot: its address as the server wrote it.
+    Moved(String),
+    /// Another node has the keys, but not yet the slot: there, behind ASKING.
+    Ask(String),
+    /// The cluster is on its way to an answer: again after a pause, where the slot is then.
+    Wait,
+}
+
+/// How a code is cured, without its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    None,
+    Text,
+    Moved,
+    Ask,
+    Wait,
+}
+
+/// Every error code with a meaning of its own. Any other one comes out of a running script: [`Fate::Broken`].
+const TABLE: [(&str, Fate, Kind); 21] = [
+    // A client of a cluster follows these; each is given before the command is looked at further.
+    ("MOVED", Fate::NotExecuted, Kind::Moved),
+    ("ASK", Fate::NotExecuted, Kind::Ask),
+    ("TRYAGAIN", Fate::NotExecuted, Kind::Wait),
+    ("CLUSTERDOWN", Fate::NotExecuted, Kind::Wait),
+    ("MASTERDOWN", Fate::NotExecuted, Kind::Wait),
+    ("LOADING", Fate::NotExecuted, Kind::Wait),
+    ("READONLY", Fate::NotExecuted, Kind::Wait),
+    ("NOSCRIPT", Fate::NotExecuted, Kind::Text),
+    // Checked before a script with flags begins; an operator has to act.
+    ("CROSSSLOT", Fate::NotExecuted, Kind::None),
+    ("OOM", Fate::NotExecuted, Kind::None),
+    ("NOREPLICAS", Fate::NotExecuted, Kind::None),
+    ("BUSY", Fate::NotExecuted, Kind::None),
+    ("MISCONF", Fate::NotExecuted, Kind::None),
+    ("NOAUTH", Fate::NotExecuted, Kind::None),
+    ("NOPERM", Fate::NotExecuted, Kind::None),
+    ("WRONGPASS", Fate::NotExecuted, Kind::None),
+    // The scripts' own word, given before their first write.
+    ("NOTLOADED", Fate::NotLoaded, Kind::None),
+    // Named here so that nobody takes them for refusals.
+    ("ERR", Fate::Broken, Kind::None),
+    ("WRONGTYPE", Fate::Broken, Kind::None),
+    ("NOTBUSY", Fate::Broken, Kind::None),
+    ("UNKILLABLE", Fate::Broken, Kind::None),
 ];
 
-/// The class of an error code, the first word of an error reply.
-pub(crate) fn refusal(code: &str) -> Refusal {
-    match code {
-        "NOSCRIPT" => Refusal::NoScript,
-        "NOTLOADED" => Refusal::NotLoaded,
-        code if BEFORE_EXECUTION.contains(&code) => Refusal::NotExecuted,
-        _ => Refusal::Broken,
+/// What is said about a call, and what may be done with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    pub(crate) error: CallError,
+    pub(crate) cure: Cure,
+}
+
+impl Judgement {
+    pub(crate) fn last(error: CallError) -> Self {
+        Self { error, cure: Cure::None }
     }
 }
 
-/// The class of a client's error. `None`: the script is not known to the server.
-pub(crate) fn judge(error: &redis::RedisError) -> Option<CallError> {
+/// The judgement of a server's error: its code, the first word, and what follows.
+pub(crate) fn refusal(code: &str, detail: Option<&str>) -> Judgement {
+    let words = || detail.map_or_else(|| code.to_owned(), |detail| format!("{code} {detail}"));
+    let row = TABLE.iter().find(|(known, ..)| *known == code);
+    let (fate, kind) = row.map_or((Fate::Broken, Kind::None), |(_, fate, kind)| (*fate, *kind));
+    let error = match fate {
+        Fate::NotExecuted => CallError::not_executed(words()),
+        Fate::NotLoaded => CallError::NotLoaded,
+        Fate::Broken => CallError::broken(words()),
+    };
+    // `MOVED 3999 10.0.0.7:6381`: slot, then address.
+    let address = || detail.and_then(|detail| detail.split_ascii_whitespace().nth(1)).map(str::to_owned);
+    let cure = match kind {
+        Kind::None => Cure::None,
+        Kind::Text => Cure::Text,
+        Kind::Moved => address().map_or(Cure::Wait, Cure::Moved),
+        Kind::Ask => address().map_or(Cure::Wait, Cure::Ask),
+        Kind::Wait => Cure::Wait,
+    };
+    Judgement { error, cure }
+}
+
+/// The judgement of a client's error about a call that was sent.
+pub(crate) fn judge(error: &redis::RedisError) -> Judgement {
     if let Some(code) = error.code() {
-        let words = || match error.detail() {
-            Some(detail) => format!("{code} {detail}"),
-            None => code.to_owned(),
-        };
-        return match refusal(code) {
-            Refusal::NoScript => None,
-            Refusal::NotExecuted => Some(CallError::not_executed(words())),
-            Refusal::NotLoaded => Some(CallError::NotLoaded),
-            Refusal::Broken => Some(CallError::broken(words())),
-        };
+        return refusal(code, error.detail());
     }
-    match error.kind() {
-        redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType => Some(CallError::broken(error.to_string())),
-        _ => Some(CallError::unknown(error.to_string())),
-    }
+    Judgement::last(match error.kind() {
+        redis::ErrorKind::Parse | redis::ErrorKind::UnexpectedReturnType => CallError::broken(error.to_string()),
+        _ => CallError::unknown(error.to_string()),
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_server_refuses_before_executing_is_not_executed() {
-        for code in BEFORE_EXECUTION {
-            assert_eq!(refusal(code), Refusal::NotExecuted, "{code}");
-        }
-        assert_eq!(refusal("NOSCRIPT"), Refusal::NoScript);
-        assert_eq!(refusal("NOTLOADED"), Refusal::NotLoaded);
-    }
-
-    #[test]
-    fn an_error_out_of_a_script_is_broken_and_a_lost_connection_unknown() {
-        for code in ["ERR", "WRONGTYPE", "SOMETHINGNEW"] {
-            assert_eq!(refusal(code), Refusal::Broken, "{code}");
-        }
-        let lost = redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-        assert!(matches!(judge(&lost), Some(CallError::Unknown { .. })));
-    }
-}
+#[path = "error_test.rs"]
+mod tests;

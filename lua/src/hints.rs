@@ -2,7 +2,8 @@
 //!
 //! fred listens, as a client of one server, on one channel for all sales. It is told to subscribe again every second and
 //! after each reconnect, which also shows that the connection lives; a client that does not answer is replaced. Whenever
-//! something may have been missed, every receiver is woken.
+//! something may have been missed, every receiver is woken. In a cluster a hint reaches all nodes: one that is up is listened
+//! to, and left for another when it does not answer or is no longer known as up.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,19 +13,22 @@ use domain::SaleId;
 use fred::clients::SubscriberClient;
 use fred::interfaces::{ClientLike as _, EventInterface as _, PubsubInterface as _};
 use fred::types::Builder;
-use fred::types::config::{Config, ReconnectPolicy, Server, ServerConfig};
+use fred::types::config::{self, Config, ReconnectPolicy, ServerConfig};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::access::{Access, Address, Credentials, Target};
 use crate::client::Redis;
+use crate::cluster::topology::{Origin, Topology};
 use crate::error::CallError;
 use crate::key::VERSION;
 use crate::metrics::HINTS;
-use crate::node::Target;
 
 /// Time between two subscriptions of a listener that has one: its sign of life.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Time before another node of a cluster is listened to.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Time for connecting, and for the answer to a subscription.
 const ANSWER: Duration = Duration::from_millis(500);
 /// Unanswered subscriptions in a row, after which the client is replaced.
@@ -103,7 +107,7 @@ impl Board {
     }
 }
 
-/// Hints of one server, for all sales of this process. Bounded: one small value per sale, whatever arrives.
+/// Hints of one server or cluster, for all sales of this process. Bounded: one small value per sale, whatever arrives.
 /// Listening ends with the last clone.
 #[derive(Clone)]
 pub struct Hints {
@@ -114,10 +118,10 @@ pub struct Hints {
 impl Hints {
     /// Begins to listen, on the current runtime; a server that is away is waited for without an end.
     #[must_use]
-    pub fn listen(target: &Target) -> Self {
+    pub fn listen(access: impl Into<Access>) -> Self {
         let board = Arc::new(Board::default());
         let alive = Arc::new(watch::Sender::new(()));
-        tokio::spawn(run(target.clone(), Arc::clone(&board), alive.subscribe()));
+        tokio::spawn(run(Servers::new(access.into()), Arc::clone(&board), alive.subscribe()));
         Self { board, _alive: alive }
     }
 
@@ -135,19 +139,78 @@ impl Hints {
 pub async fn publish(redis: &Redis, sale: &SaleId, kind: HintKind) -> Result<(), CallError> {
     let mut cmd = redis::Cmd::new();
     cmd.arg("PUBLISH").arg(channel()).arg(format!("{} {sale}", kind.as_str()));
-    redis.command(0, &cmd).await.map(|_| ())
+    redis.command(&cmd).await.map(|_| ())
 }
 
 fn channel() -> String {
     format!("{VERSION}:hints")
 }
 
-fn client(target: &Target) -> Result<SubscriberClient, fred::error::Error> {
-    let server = match target {
-        Target::Unix(path) => ServerConfig::Unix { path: path.clone() },
-        Target::Tcp(host, port) => ServerConfig::Centralized { server: Server::new(host.clone(), *port) },
+/// Whom to listen to.
+enum Servers {
+    /// Always the same.
+    One(Access),
+    /// Any node; the last one listened to comes last.
+    Cluster(Arc<Topology>, Origin, Option<Address>),
+}
+
+/// Whom a client listens to now.
+struct Server {
+    config: ServerConfig,
+    credentials: Option<Credentials>,
+    /// Of a node of a cluster: where it is, and who knows whether it is up.
+    node: Option<(Arc<Topology>, Address)>,
+}
+
+impl Server {
+    fn tcp(address: &Address) -> ServerConfig {
+        ServerConfig::Centralized { server: config::Server::new(address.host.clone(), address.port) }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.node.as_ref().is_some_and(|(topology, address)| !topology.table().is_up(address))
+    }
+}
+
+impl Servers {
+    fn new(access: Access) -> Self {
+        let Target::Cluster(seeds) = access.target else { return Self::One(access) };
+        let origin = Origin { seeds, credentials: access.credentials };
+        Self::Cluster(Topology::of(&origin), origin, None)
+    }
+
+    /// The next one to listen to; `None`: no node of the cluster is up.
+    fn next(&mut self) -> Option<Server> {
+        match self {
+            Self::One(Access { target, credentials }) => {
+                let config = match target {
+                    Target::Unix(path) => ServerConfig::Unix { path: path.clone() },
+                    Target::Tcp(host, port) => Server::tcp(&Address { host: host.clone(), port: *port }),
+                    Target::Cluster(_) => return None,
+                };
+                Some(Server { config, credentials: credentials.clone(), node: None })
+            }
+            Self::Cluster(topology, origin, last) => {
+                let table = topology.table();
+                let mut up = table.members.iter().filter(|member| member.up).map(|member| &member.address);
+                let behind = last.as_ref().and_then(|last| up.clone().find(|address| *address > last));
+                let address = behind.or_else(|| up.next())?.clone();
+                *last = Some(address.clone());
+                let credentials = origin.credentials.clone();
+                Some(Server { config: Server::tcp(&address), credentials, node: Some((Arc::clone(topology), address)) })
+            }
+        }
+    }
+}
+
+fn client(server: &Server) -> Result<SubscriberClient, fred::error::Error> {
+    let (user, password) = match server.credentials.clone() {
+        Some(Credentials { user, password }) => (Some(user).filter(|user| !user.is_empty()), Some(password)),
+        None => (None, None),
     };
-    let mut builder = Builder::from_config(Config { server, fail_fast: false, ..Config::default() });
+    let config =
+        Config { server: server.config.clone(), fail_fast: false, username: user, password, ..Config::default() };
+    let mut builder = Builder::from_config(config);
     builder.set_policy(ReconnectPolicy::new_constant(0, RECONNECT_MS));
     builder.with_performance_config(|config| {
         config.default_command_timeout = ANSWER;
@@ -164,27 +227,36 @@ fn client(target: &Target) -> Result<SubscriberClient, fred::error::Error> {
 }
 
 /// Listens until the last handle is gone, with one client after the other.
-async fn run(target: Target, board: Arc<Board>, mut alive: watch::Receiver<()>) {
+async fn run(mut servers: Servers, board: Arc<Board>, mut alive: watch::Receiver<()>) {
     loop {
-        match client(&target) {
-            Ok(client) => {
-                let ended = listen(&client, &board, &mut alive).await;
+        let server = servers.next();
+        match server.as_ref().map(client) {
+            Some(Ok(client)) => {
+                let lost = || server.as_ref().is_some_and(Server::is_lost);
+                let ended = listen(&client, lost, &board, &mut alive).await;
                 // The answer to QUIT is worth no wait: the client is dropped anyway.
                 let _ = timeout(ANSWER, client.quit()).await;
                 if ended {
                     return;
                 }
             }
-            Err(error) => tracing::error!(%error, %target, "hints cannot be listened to; everything polls"),
+            Some(Err(error)) => tracing::error!(%error, "hints cannot be listened to; everything polls"),
+            None => {}
         }
-        if timeout(AGAIN, alive.changed()).await.is_ok() {
+        let pause = if server.is_some_and(|server| server.node.is_some()) { PAUSE } else { AGAIN };
+        if timeout(pause, alive.changed()).await.is_ok() {
             return;
         }
     }
 }
 
 /// True when the last handle is gone, false when another client is needed.
-async fn listen(client: &SubscriberClient, board: &Board, alive: &mut watch::Receiver<()>) -> bool {
+async fn listen(
+    client: &SubscriberClient,
+    lost: impl Fn() -> bool,
+    board: &Board,
+    alive: &mut watch::Receiver<()>,
+) -> bool {
     let mut messages = client.message_rx();
     let mut reconnected = client.reconnect_rx();
     let _connection = client.connect();
@@ -205,7 +277,7 @@ async fn listen(client: &SubscriberClient, board: &Board, alive: &mut watch::Rec
             },
             _ = again.tick() => unanswered = subscribe(client, board, unanswered).await,
         }
-        if unanswered > UNANSWERED {
+        if unanswered > UNANSWERED || lost() {
             return false;
         }
     }

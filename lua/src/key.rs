@@ -7,7 +7,7 @@ use domain::SaleId;
 /// Version of the layout, first part of every key. A program that writes another layout uses other keys.
 pub const VERSION: &str = "h1";
 /// Slots of a Redis Cluster.
-const SLOTS: u16 = 16_384;
+pub(crate) const SLOTS: u16 = 16_384;
 
 /// The keys of one lane, all with the hash tag `{sale:lane}`.
 #[derive(Clone, Debug)]
@@ -136,7 +136,7 @@ impl LineKeys {
 }
 
 /// The slot of a Redis Cluster that keys with this hash tag live in: CRC-16/XMODEM of the tag, modulo 16384.
-fn slot_of_tag(tag: &str) -> u16 {
+pub(crate) fn slot_of_tag(tag: &str) -> u16 {
     let crc = tag.bytes().fold(0u16, |crc, byte| {
         (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 })
     });

@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::metric::{Kind, Metric};
 use metrics::{Counter, Histogram};
 
+use crate::cluster::table::Table;
 use crate::error::CallError;
 use crate::script::{NAMES, Script};
 
@@ -19,9 +20,25 @@ const CALLS: &str = "holdfast_redis_calls_total";
 const CONNECTS: &str = "holdfast_redis_connects_total";
 /// Calls of a script that the server had forgotten.
 const UNKNOWN_SCRIPTS: &str = "holdfast_redis_unknown_scripts_total";
+/// Calls sent again after a refusal of a cluster.
+const RESENT: &str = "holdfast_redis_resent_total";
+/// Slots of a cluster without a master that is up.
+const SLOTS_UNSERVED: &str = "holdfast_redis_slots_unserved";
 /// Hints received.
 pub(crate) const HINTS: &str = "holdfast_redis_hints_total";
 
+/// Why a cluster refused a call that was sent again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Resent {
+    /// Another node has the slot.
+    Moved,
+    /// Another node has the keys already.
+    Ask,
+    /// Nobody can serve the slot for now.
+    Wait,
+}
+
+const REASONS: [&str; 3] = ["moved", "ask", "wait"];
 const OUTCOMES: [&str; 5] = ["answered", "not_loaded", "not_executed", "unknown", "broken"];
 
 /// Every metric of this crate.
@@ -62,6 +79,20 @@ pub const ALL: &[Metric] = &[
         help: "Calls of a script that the server had forgotten, answered by sending its text.",
     },
     Metric {
+        name: RESENT,
+        kind: Kind::Counter,
+        unit: "calls",
+        labels: &[("reason", &REASONS)],
+        help: "Calls sent again because a cluster had refused them unexecuted: slot moved, slot on its way, nobody there yet.",
+    },
+    Metric {
+        name: SLOTS_UNSERVED,
+        kind: Kind::Gauge,
+        unit: "slots",
+        labels: &[],
+        help: "Slots of a cluster whose master is down or missing; their lanes and lines answer 503. Absent with one server.",
+    },
+    Metric {
         name: HINTS,
         kind: Kind::Counter,
         unit: "hints",
@@ -82,6 +113,7 @@ pub(crate) struct Metrics {
     opened: OnceLock<Counter>,
     failed: OnceLock<Counter>,
     unknown_scripts: OnceLock<Counter>,
+    resent: [OnceLock<Counter>; REASONS.len()],
 }
 
 impl Metrics {
@@ -91,6 +123,7 @@ impl Metrics {
             opened: OnceLock::new(),
             failed: OnceLock::new(),
             unknown_scripts: OnceLock::new(),
+            resent: [const { OnceLock::new() }; REASONS.len()],
         }
     }
 
@@ -121,4 +154,14 @@ impl Metrics {
     pub(crate) fn unknown_script(&self) {
         self.unknown_scripts.get_or_init(|| metrics::counter!(UNKNOWN_SCRIPTS)).increment(1);
     }
+
+    pub(crate) fn resent(&self, why: Resent) {
+        let (Some(counter), Some(reason)) = (self.resent.get(why as usize), REASONS.get(why as usize)) else { return };
+        counter.get_or_init(|| metrics::counter!(RESENT, "reason" => *reason)).increment(1);
+    }
+}
+
+/// The table of a cluster's slots has changed.
+pub(crate) fn slots(table: &Table) {
+    metrics::gauge!(SLOTS_UNSERVED).set(f64::from(table.unserved().0));
 }

@@ -1,69 +1,18 @@
 //! One server: its connection, opened by one caller at a time, marked dead at the first sign of trouble.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Pipeline, Value};
+use redis::{AsyncConnectionConfig, Pipeline, Value};
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::CallError;
+use crate::access::Way;
+use crate::error::{CallError, Judgement, judge};
 use crate::metrics::Metrics;
 use crate::script;
-
-/// Where a server listens.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Target {
-    /// A unix socket.
-    Unix(PathBuf),
-    /// Host and port.
-    Tcp(String, u16),
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
-        }
-    }
-}
-
-/// Text that names no server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("unix:PATH or HOST:PORT")]
-pub struct BadTarget;
-
-impl FromStr for Target {
-    type Err = BadTarget;
-    fn from_str(text: &str) -> Result<Self, BadTarget> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() { Err(BadTarget) } else { Ok(Self::Unix(PathBuf::from(path))) };
-        }
-        match text.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() => {
-                let port = port.parse().map_err(|_| BadTarget)?;
-                Ok(Self::Tcp(host.to_owned(), port))
-            }
-            _ => Err(BadTarget),
-        }
-    }
-}
-
-impl Target {
-    fn client(&self) -> redis::RedisResult<Client> {
-        let address = match self {
-            Self::Unix(path) => redis::ConnectionAddr::Unix(path.clone()),
-            Self::Tcp(host, port) => redis::ConnectionAddr::Tcp(host.clone(), *port),
-        };
-        Client::open(address)
-    }
-}
 
 /// An open connection. Its driver lives on the runtime that opened it.
 pub(crate) struct Connection {
@@ -75,7 +24,7 @@ pub(crate) struct Connection {
 
 /// One server.
 pub(crate) struct Node {
-    target: Target,
+    way: Way,
     connect: Duration,
     pace: Duration,
     start: Instant,
@@ -89,9 +38,9 @@ pub(crate) struct Node {
 const SILENT_MS: u64 = 400;
 
 impl Node {
-    pub(crate) fn new(target: Target, connect: Duration, pace: Duration) -> Self {
+    pub(crate) fn new(way: Way, connect: Duration, pace: Duration) -> Self {
         let opening = tokio::sync::Mutex::new(None);
-        Self { target, connect, pace, start: Instant::now(), open: Mutex::new(None), opening }
+        Self { way, connect, pace, start: Instant::now(), open: Mutex::new(None), opening }
     }
 
     fn current(&self) -> Option<Arc<Connection>> {
@@ -118,23 +67,23 @@ impl Node {
         match timeout_at(deadline.min(Instant::now() + self.connect), self.dial()).await {
             Ok(Ok(connection)) => {
                 let connection = Arc::new(connection);
-                tracing::info!(target = %self.target, "connected to Redis");
+                tracing::info!(target = %self.way.name, "connected to Redis");
                 *failed = None;
                 *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&connection));
                 metrics.connected();
                 Ok(connection)
             }
             Ok(Err(error)) => {
-                Err(self.failed(&mut failed, metrics, format!("cannot connect to {}: {error}", self.target)))
+                Err(self.failed(&mut failed, metrics, format!("cannot connect to {}: {error}", self.way.name)))
             }
-            Err(_) => Err(self.failed(&mut failed, metrics, format!("{} accepts no connection", self.target))),
+            Err(_) => Err(self.failed(&mut failed, metrics, format!("{} accepts no connection", self.way.name))),
         }
     }
 
     fn failed(&self, last: &mut Option<(Instant, Cow<'static, str>)>, metrics: &Metrics, why: String) -> CallError {
         let why = Cow::from(why);
         if last.is_none() {
-            tracing::warn!(%why, "Redis is away; calls are refused until it is back");
+            tracing::warn!(%why, "Redis is away; its calls are refused until it is back");
         }
         *last = Some((Instant::now(), why.clone()));
         metrics.connect_failed();
@@ -148,7 +97,7 @@ impl Node {
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_pipeline_buffer_size(1024);
-        let mut multiplexed = self.target.client()?.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut multiplexed = self.way.client()?.get_multiplexed_async_connection_with_config(&config).await?;
         let mut load = Pipeline::new();
         for script in script::all() {
             load.cmd("SCRIPT").arg("LOAD").arg(script.text.as_str());
@@ -164,29 +113,70 @@ impl Node {
     }
 
     /// The server answered something over this connection.
-    pub(crate) fn answered(&self, connection: &Connection) {
+    fn answered(&self, connection: &Connection) {
         connection.answered.store(self.now(), Ordering::Relaxed);
     }
 
     /// The connection broke: the next call opens another.
-    pub(crate) fn broke(&self, connection: &Connection) {
+    fn broke(&self, connection: &Connection) {
         connection.dead.store(true, Ordering::Release);
     }
 
     /// A call's deadline passed. A slow server keeps its connection, a silent one loses it.
-    pub(crate) fn timed_out(&self, connection: &Connection) {
+    fn timed_out(&self, connection: &Connection) {
         if self.now().saturating_sub(connection.answered.load(Ordering::Relaxed)) >= SILENT_MS {
             self.broke(connection);
         }
     }
-}
 
-/// Sends one command over an open connection and waits until the deadline.
-pub(crate) async fn send(
-    connection: &Connection,
-    cmd: &redis::Cmd,
-    deadline: Instant,
-) -> Option<redis::RedisResult<Value>> {
-    let mut multiplexed = connection.multiplexed.clone();
-    timeout_at(deadline, async move { multiplexed.send_packed_command(cmd).await?.extract_error() }).await.ok()
+    /// Runs one command over a connection of this node, sent at most once.
+    pub(crate) async fn once(
+        &self,
+        connection: &Connection,
+        cmd: &redis::Cmd,
+        deadline: Instant,
+    ) -> Result<Value, Judgement> {
+        let mut multiplexed = connection.multiplexed.clone();
+        let sent = async move { multiplexed.send_packed_command(cmd).await?.extract_error() };
+        self.outcome(connection, timeout_at(deadline, sent).await.ok())
+    }
+
+    /// The same behind ASKING, in one piece, so that nobody's command comes between the two.
+    pub(crate) async fn once_asking(
+        &self,
+        connection: &Connection,
+        cmd: &redis::Cmd,
+        deadline: Instant,
+    ) -> Result<Value, Judgement> {
+        let mut both = Pipeline::new();
+        both.cmd("ASKING").add_command(cmd.clone());
+        let mut multiplexed = connection.multiplexed.clone();
+        let sent = async move {
+            let answers = multiplexed.send_packed_commands(&both, 1, 1).await?;
+            answers.into_iter().next().unwrap_or(Value::Nil).extract_error()
+        };
+        self.outcome(connection, timeout_at(deadline, sent).await.ok())
+    }
+
+    /// What an answer says about the call and about the connection; `None`: there was none in time.
+    fn outcome(&self, connection: &Connection, answer: Option<redis::RedisResult<Value>>) -> Result<Value, Judgement> {
+        match answer {
+            Some(Ok(value)) => {
+                self.answered(connection);
+                Ok(value)
+            }
+            Some(Err(error)) => {
+                if error.code().is_some() {
+                    self.answered(connection);
+                } else {
+                    self.broke(connection);
+                }
+                Err(judge(&error))
+            }
+            None => {
+                self.timed_out(connection);
+                Err(Judgement::last(CallError::unknown("no answer before the deadline")))
+            }
+        }
+    }
 }

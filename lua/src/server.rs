@@ -1,14 +1,21 @@
 //! A real redis-server in a temporary directory, for tests.
 
+mod cluster;
+mod faults;
+mod process;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::access::Target;
 use crate::client::{Redis, Settings};
 use crate::error::CallError;
-use crate::node::Target;
+
+pub use self::cluster::TestCluster;
+pub use self::faults::Failover;
 
 /// A redis-server on a unix socket in a directory of its own, with an append-only file. Killed and removed with it.
 #[derive(Debug)]

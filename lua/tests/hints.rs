@@ -35,7 +35,7 @@ async fn quiet(receiver: &mut Receiver<Seen>) {
 async fn a_hint_arrives_and_arrives_again_after_a_kill_and_a_freeze() {
     let mut server = TestRedis::start().unwrap();
     let sale: SaleId = "test".parse().unwrap();
-    let hints = Hints::listen(&server.target());
+    let hints = Hints::listen(server.target());
     let mut receiver = hints.subscribe(&sale);
     for kind in [HintKind::Line, HintKind::Acts, HintKind::Owner] {
         arrives(&server, &sale, kind, &mut receiver).await;
@@ -55,7 +55,7 @@ async fn a_hint_arrives_and_arrives_again_after_a_kill_and_a_freeze() {
 #[tokio::test]
 async fn a_hint_wakes_only_its_own_sale() {
     let server = TestRedis::start().unwrap();
-    let hints = Hints::listen(&server.target());
+    let hints = Hints::listen(server.target());
     let (one, two): (SaleId, SaleId) = ("one".parse().unwrap(), "two".parse().unwrap());
     let (mut first, mut second) = (hints.subscribe(&one), hints.subscribe(&two));
     arrives(&server, &one, HintKind::Line, &mut first).await;
@@ -70,7 +70,7 @@ async fn listening_begins_before_the_server_and_ends_with_the_last_handle() {
     let mut server = TestRedis::start().unwrap();
     server.kill().unwrap();
     let sale: SaleId = "test".parse().unwrap();
-    let hints = Hints::listen(&server.target());
+    let hints = Hints::listen(server.target());
     let mut receiver = hints.subscribe(&sale);
     server.restart().unwrap();
     arrives(&server, &sale, HintKind::Line, &mut receiver).await;

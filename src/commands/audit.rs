@@ -1,6 +1,7 @@
 //! `audit SALE`: the proof, made from outside the running program.
 
 use domain::SaleId;
+use lua::Target;
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
@@ -15,11 +16,11 @@ pub(super) fn run(config: &Config, sale: &str, as_json: bool) -> Result<Exit, Fa
     let layout = config.layout();
     let running = data::in_use(&layout);
     // A program that was killed leaves its word behind, and its Redis may still be there.
-    let said = || Running::read(&layout).and_then(|running| running.redis.parse().ok());
-    let target = config.redis.clone().or_else(said);
+    let said = || Running::read(&layout).and_then(|running| running.redis.parse::<Target>().ok());
+    let access = config.redis.clone().or_else(|| said().map(Into::into));
     let report = stores::block_on(async {
         let ledger = stores::existing_ledger(config).await?;
-        let redis = match target.as_ref().map(stores::redis) {
+        let redis = match access.as_ref().map(stores::redis) {
             Some(redis) => redis.ping().await.ok().map(|()| redis),
             None => None,
         };

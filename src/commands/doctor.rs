@@ -6,11 +6,15 @@ use serde_json::json;
 use crate::config::{Config, LedgerAt, Mode};
 use crate::failure::{Exit, Failure};
 use crate::out::{self, Out};
+use crate::production::{self, Found, Weight};
 use crate::stores;
 
 /// Runs the command; exit 3 when there is a finding.
 pub(super) fn run(config: &Config, as_json: bool) -> Result<Exit, Failure> {
-    let findings = stores::block_on(async { Ok(ledger(config).await) })?;
+    let findings = stores::block_on(async {
+        let redis = redis(config).await;
+        Ok(redis.into_iter().chain(ledger(config).await).collect::<Vec<_>>())
+    })?;
     if as_json {
         let findings = findings.iter().map(|(part, finding)| {
             let Finding { severity, what, why, fix } = finding;
@@ -29,6 +33,17 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Exit, Failure> {
         out.done()?;
     }
     Ok(if findings.is_empty() { Exit::Done } else { Exit::Found })
+}
+
+/// What is found about Redis, where it is not the program's own.
+async fn redis(config: &Config) -> Vec<(&'static str, Finding)> {
+    let Some(access) = &config.redis else { return Vec::new() };
+    let finding = |Found { weight, what, why, fix }| {
+        let unsafe_here = weight == Weight::Unsafe && config.mode == Mode::Production;
+        let severity = if weight == Weight::Never || unsafe_here { Severity::Error } else { Severity::Warning };
+        ("redis", Finding { severity, what, why, fix })
+    };
+    production::examine_redis(access).await.into_iter().map(finding).collect()
 }
 
 /// What is found about the ledger.

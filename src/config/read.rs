@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::table::{Mistake, Reader};
 use ingress::Network;
-use lua::Target;
+use lua::{Access, Credentials};
 
 use super::layers::{Layers, Origin};
 use super::ledger::{self, Said};
@@ -35,7 +35,7 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
     let redis_server = reader.text("redis_server", MAX_TEXT);
     let ledger = Said::read(&mut reader);
     let keys = reader.text("keys", MAX_TEXT);
-    let operator_key = operator_key(&mut reader);
+    let operator_key = secret(&mut reader, "operator_key");
     let log = reader.table("log", |reader| {
         let level = reader.text("level", MAX_TEXT);
         let format = reader.choice("format", &["text", "json"]);
@@ -202,24 +202,31 @@ pub(super) fn optional(reader: &mut Reader<'_>, key: &'static str) -> Option<Opt
     }
 }
 
-fn redis(reader: &mut Reader<'_>) -> Option<Option<Target>> {
-    let Some(text) = optional(reader, "redis")? else { return Some(None) };
+fn redis(reader: &mut Reader<'_>) -> Option<Option<Access>> {
+    let text = optional(reader, "redis");
+    let (user, password) = (optional(reader, "redis_user"), secret(reader, "redis_password"));
+    let credentials = match (user?, password?) {
+        (user, Some(password)) => Some(Credentials { user: user.unwrap_or_default(), password }),
+        (None, None) => None,
+        (Some(_), None) => return missing(reader, "redis_password", "redis_user"),
+    };
+    let Some(text) = text? else { return Some(None) };
     let plain = text.strip_prefix("redis://").unwrap_or(&text).trim_end_matches('/');
     // A name or password in it would be taken for a part of the host.
     let at = if plain.contains('@') { None } else { plain.parse().ok() };
     if at.is_none() {
-        reader.wrong("redis", format!("{text:?}"), "must be unix:PATH or HOST:PORT");
+        reader.wrong("redis", format!("{text:?}"), "must be unix:PATH, HOST:PORT or cluster:HOST:PORT,HOST:PORT");
     }
-    at.map(Some)
+    at.map(|target| Some(Access { target, credentials }))
 }
 
 /// Its value is in no message.
-fn operator_key(reader: &mut Reader<'_>) -> Option<Option<String>> {
-    match reader.take("operator_key").map(|value| value.as_str()) {
+fn secret(reader: &mut Reader<'_>, key: &'static str) -> Option<Option<String>> {
+    match reader.take(key).map(|value| value.as_str()) {
         Some(Some("")) => Some(None),
         Some(Some(key)) if key.bytes().all(|byte| byte.is_ascii_graphic()) => Some(Some(key.to_owned())),
         _ => {
-            reader.wrong("operator_key", "", "must be text without spaces");
+            reader.wrong(key, "", "must be text without spaces");
             None
         }
     }

@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::layers::variable;
 use std::time::Duration;
 
+use lua::Target;
+
+use super::layers::variable;
 use super::*;
 
 fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -95,7 +97,7 @@ fn all_mistakes_are_told_together_with_key_value_range_and_place() {
         "nonsense",
         "threads = \"many\" (from HOLDFAST_THREADS): must be 0 to 1024",
         "listen = \"here\" (from HOLDFAST_LISTEN): must be an address with a port",
-        "redis = \"tcp\" (from HOLDFAST_REDIS): must be unix:PATH or HOST:PORT",
+        "redis = \"tcp\" (from HOLDFAST_REDIS): must be unix:PATH, HOST:PORT or cluster:HOST:PORT",
         "ledger = \"postgres:x\" (from HOLDFAST_LEDGER): must be sqlite:PATH, or cql:HOST:PORT",
         "HOLDFAST_ADMIN_LISTN: unknown variable, did you mean HOLDFAST_ADMIN_LISTEN?",
     ] {
@@ -142,10 +144,14 @@ fn every_setting_has_its_own_name_in_the_environment() {
 }
 
 #[test]
-fn redis_is_a_socket_or_a_host_and_port() {
+fn redis_is_a_socket_a_host_and_port_or_some_nodes_of_a_cluster() {
     let at = |text: &str| {
-        Loaded::with(&Given::default(), environment(&[("HOLDFAST_REDIS", text)])).config().map(|config| config.redis)
+        let config = Loaded::with(&Given::default(), environment(&[("HOLDFAST_REDIS", text)])).config();
+        config.map(|config| config.redis.map(|access| access.target))
     };
+    let nodes = at("cluster:a:7001, b:7002").unwrap().unwrap();
+    assert_eq!(nodes.to_string(), "cluster:a:7001,b:7002");
+    assert!(at("cluster:").is_err() && at("cluster:a").is_err());
     assert_eq!(at("unix:/run/redis.sock").unwrap(), Some(Target::Unix(PathBuf::from("/run/redis.sock"))));
     assert_eq!(at("redis://cache:6379/").unwrap(), Some(Target::Tcp("cache".to_owned(), 6379)));
     assert!(at("redis://user:pass@cache:6379").is_err());
@@ -182,4 +188,22 @@ fn the_password_of_the_ledger_is_shown_nowhere() {
     let shown = Loaded::with(&Given::default(), set).shown();
     assert!(shown.iter().any(|shown| shown.key == "cql.password"));
     assert!(shown.iter().all(|shown| !shown.value.to_string().contains("very-secret")));
+}
+
+#[test]
+fn a_password_of_redis_goes_with_it_and_is_shown_nowhere() {
+    let set = environment(&[
+        ("HOLDFAST_REDIS", "cache:6379"),
+        ("HOLDFAST_REDIS_USER", "clerk"),
+        ("HOLDFAST_REDIS_PASSWORD", "very-secret"),
+    ]);
+    let loaded = Loaded::with(&Given::default(), set);
+    assert!(loaded.shown().iter().all(|shown| !shown.value.to_string().contains("very-secret")));
+    let config = loaded.config().unwrap();
+    assert!(!format!("{config:?}").contains("very-secret"));
+    let credentials = config.redis.unwrap().credentials.unwrap();
+    assert_eq!((credentials.user.as_str(), credentials.password.as_str()), ("clerk", "very-secret"));
+    let alone = environment(&[("HOLDFAST_REDIS_USER", "clerk")]);
+    let mistakes = Loaded::with(&Given::default(), alone).mistakes();
+    assert!(mistakes.len() == 1 && mistakes[0].contains("redis_password"), "{mistakes:?}");
 }

@@ -2,12 +2,9 @@
 //! the crate `lua`.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
-
-use lua::Target;
 
 /// How long one answer may take; a frozen server gives none.
 const ANSWER_IN: Duration = Duration::from_millis(500);
@@ -27,15 +24,6 @@ pub(super) fn lives(socket: &Path) -> bool {
 /// Its working directory, as it says.
 pub(super) fn dir(socket: &Path) -> io::Result<String> {
     value(&ask(unix(socket), "CONFIG GET dir", 0)?)
-}
-
-/// A setting, as it says.
-pub(crate) fn setting(target: &Target, name: &str) -> io::Result<String> {
-    let command = format!("CONFIG GET {name}");
-    value(&match target {
-        Target::Unix(path) => ask(unix(path), &command, 0),
-        Target::Tcp(host, port) => ask(tcp(host, *port), &command, 0),
-    }?)
 }
 
 /// The value in an answer of CONFIG GET: `*2`, then name and value, each after a line with its length.
@@ -59,14 +47,6 @@ pub(super) fn shut_down(socket: &Path) {
 
 fn unix(socket: &Path) -> io::Result<UnixStream> {
     let stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(ANSWER_IN))?;
-    stream.set_write_timeout(Some(ANSWER_IN))?;
-    Ok(stream)
-}
-
-fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let address = (host, port).to_socket_addrs()?.next().ok_or_else(|| io::Error::other("no such host"))?;
-    let stream = TcpStream::connect_timeout(&address, ANSWER_IN)?;
     stream.set_read_timeout(Some(ANSWER_IN))?;
     stream.set_write_timeout(Some(ANSWER_IN))?;
     Ok(stream)

@@ -52,7 +52,7 @@ pub fn serve(folder: &Path, redis: &Redis, mode: &str) -> Command {
 
 /// A program that is ended with the test.
 pub struct Serving {
-    child: Child,
+    pub child: Child,
     pub banner: Value,
 }
 
@@ -70,7 +70,7 @@ impl Drop for Serving {
     }
 }
 
-fn apply(folder: &Path, text: &str) -> (i32, String, String) {
+pub fn apply(folder: &Path, text: &str) -> (i32, String, String) {
     let file = folder.join("sale.toml");
     std::fs::write(&file, text).unwrap();
     run(holdfast()
@@ -81,7 +81,7 @@ fn apply(folder: &Path, text: &str) -> (i32, String, String) {
         .env("HOLDFAST_MODE", "production"))
 }
 
-const FREE: &str = "id = \"free\"\nadmission = \"none\"\n[[items]]\nid = \"seat\"\nunits = 3\n";
+pub const FREE: &str = "id = \"free\"\nadmission = \"none\"\n[[items]]\nid = \"seat\"\nunits = 3\n";
 const PRICED: &str = "id = \"priced\"\nadmission = \"none\"\n[[items]]\nid = \"seat\"\nunits = 3\nprice = { amount = \"1.00\", currency = \"EUR\" }\n";
 
 #[test]

@@ -15,7 +15,7 @@ use domain::{
 };
 use ledger::faulty::Faulty;
 use ledger::{Append, Entry, Ledger};
-use lua::server::TestRedis;
+use lua::server::{TestCluster, TestRedis};
 use lua::{LaneKeys, Redis};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -75,6 +75,8 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut()
 /// Stores and the sale's log; owners are started on it.
 pub struct World {
     pub server: TestRedis,
+    /// Where the lane is instead, when it is on a cluster.
+    pub cluster: Option<TestCluster>,
     pub faulty: Faulty,
     pub doc: watch::Sender<Arc<SaleDoc>>,
     pub siblings: Siblings,
@@ -118,8 +120,8 @@ impl World {
         let faulty = Faulty::new(&ledger);
         let stock = doc.units();
         let (sender, _) = watch::channel(Arc::new(doc.clone()));
-        let server = TestRedis::start().unwrap();
-        let world = Self { server, faulty, doc: sender, siblings: Siblings::default(), _directory: directory };
+        let (server, siblings) = (TestRedis::start().unwrap(), Siblings::default());
+        let world = Self { server, cluster: None, faulty, doc: sender, siblings, _directory: directory };
         world.define(doc, stock).await;
         world
     }
@@ -132,8 +134,12 @@ impl World {
         self.faulty.ledger()
     }
 
+    pub async fn on_cluster(cluster: TestCluster, units: u64) -> Self {
+        Self { cluster: Some(cluster), ..Self::with_units(units).await }
+    }
+
     pub fn redis(&self) -> Redis {
-        self.server.redis()
+        self.cluster.as_ref().map_or_else(|| self.server.redis(), TestCluster::redis)
     }
 
     pub fn keys(&self) -> LaneKeys {

@@ -128,7 +128,7 @@ impl World {
             registry.apply(SaleDoc::from_toml(doc).unwrap(), None, actor()).await.unwrap();
         }
         if let Some(server) = &redis {
-            let hints = Hints::listen(&server.target());
+            let hints = Hints::listen(server.target());
             let serving =
                 Serving { app: app.clone(), registry: registry.clone(), ledger, redis: server.redis(), hints };
             tokio::spawn(serving.follow(stopped.clone()));
