@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench load compiler redis cassandra
+.PHONY: help run build test check chaos bench load compiler redis cassandra
 
 CARGO ?= cargo
 # Flags for what is run: make run ARGS="--listen 127.0.0.1:9000", make load ARGS="journey --sale demo", make bench ARGS=--quick
@@ -27,6 +27,11 @@ test: compiler redis cassandra ## Run all tests, on real servers
 check: compiler ## Format and lints, as CI checks them
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# A seed is printed, and has its plan again: make chaos ARGS="CHAOS_SEED=7". Fewer: ARGS="CHAOS_FAULTS=20 CHAOS_CASSANDRA_FAULTS=5".
+chaos: compiler redis cassandra ## Carry out a hundred random faults while visitors buy, more on three Cassandra nodes, and every row of the recovery table
+	@env CHAOS_FAULTS=100 CHAOS_CASSANDRA_FAULTS=20 CHAOS_NODES=3 CHAOS_AWAY_MS=30000 $(ARGS) \
+		$(CARGO) test --workspace --locked --test chaos -- --nocapture --test-threads 1 nothing_is_sold visitors_see
 
 load: build ## Send visitors to a running appliance: make load ARGS="book --visitors 256"
 	@exec "$(TARGET)/debug/holdfast" load $(ARGS)

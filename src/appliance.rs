@@ -58,6 +58,7 @@ pub(crate) struct Options {
 /// Runs until told to end.
 pub(crate) fn run(config: &Config, options: &Options) -> Result<(), Failure> {
     logging::start(&config.log)?;
+    crate::planted::begin()?;
     raise_open_files();
     let recorder = observe::start()?;
     stores::block_on(serve(config, options, recorder))

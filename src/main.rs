@@ -18,6 +18,7 @@ mod logging;
 mod observe;
 mod out;
 mod parts;
+mod planted;
 mod production;
 mod redis;
 mod running;

@@ -105,6 +105,17 @@ fn each_external_system_is_known_to_one_crate() {
 }
 
 #[test]
+fn bugs_can_be_planted_in_tests_only() {
+    for package in &metadata().packages {
+        let (name, planted) = (package.name.as_str(), "planted".to_owned());
+        assert_eq!(package.features.contains_key(&planted), name == "domain", "{name} has a feature {planted}");
+        for dependency in package.dependencies.iter().filter(|dependency| dependency.features.contains(&planted)) {
+            assert_eq!(dependency.kind, DependencyKind::Development, "{name} plants bugs in what is used");
+        }
+    }
+}
+
+#[test]
 fn every_external_crate_has_a_sentence_of_reason() {
     let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
     let reasons = fs::read_to_string(root().join("docs/decisions/0002-dependencies.md")).unwrap();

@@ -12,6 +12,7 @@ pub mod fold;
 mod lane;
 pub mod metrics;
 mod owner;
+mod planted;
 pub mod stock;
 pub mod transfer;
 mod view;

@@ -11,6 +11,7 @@ pub mod lines;
 pub mod metric;
 pub mod money;
 pub mod outcome;
+pub mod planted;
 pub mod sale;
 pub mod state;
 pub mod table;

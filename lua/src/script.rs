@@ -1,5 +1,6 @@
 //! The scripts: their text, digest and number of keys.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// A script as the server knows it.
@@ -78,8 +79,21 @@ scripts! {
 
 impl Script {
     pub(crate) fn new(index: usize, name: &'static str, keys: usize, text: &str) -> Self {
-        Self { name, text: text.to_owned(), digest: sha1_smol::Sha1::from(text).digest().to_string(), keys, index }
+        let text = planted(name, text).into_owned();
+        Self { name, digest: sha1_smol::Sha1::from(&text).digest().to_string(), text, keys, index }
     }
+}
+
+/// The script, with a bug where one is planted in it (`domain::planted`).
+fn planted<'a>(name: &str, text: &'a str) -> Cow<'a, str> {
+    use domain::planted::{Bug, is};
+    let without = match name {
+        "settle" if is(Bug::BlindSettle) => "if settled ~= expected then return { BEHIND, settled } end",
+        "hold" if is(Bug::NoLimit) => "if limit and visitor.units + lines.units > limit then return LIMIT end",
+        _ => return Cow::Borrowed(text),
+    };
+    assert!(text.contains(without), "the script {name} is not what the bug was made for");
+    Cow::Owned(text.replace(without, ""))
 }
 
 impl Id {

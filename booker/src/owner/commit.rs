@@ -61,6 +61,9 @@ impl LaneOwner {
                 if !tenure.append_retry.is_failing() {
                     tracing::warn!(log = %self.context.log, %error, "the ledger did not take a group: confirms wait");
                 }
+                if error.applied() == ledger::Applied::Unknown {
+                    crate::planted::unknown(tenure.committer.intents());
+                }
                 tenure.committer.not_appended();
                 tenure.append_retry.failed(now);
             }

@@ -89,6 +89,9 @@ impl LaneOwner {
 
     pub(super) fn accept_confirm(&mut self, asked: Confirm, reply: Reply<Result<ConfirmAnswer, LaneError>>) {
         let Confirm { id, visitor, pass } = asked;
+        if crate::planted::is_given_up(id) {
+            return self.reply_confirm(reply, Ok(ConfirmAnswer::Refused(domain::RefuseReason::Gone)));
+        }
         let decided = self.fold().and_then(|fold| {
             let known = fold.decided(&id)?;
             if known.visitor == visitor {
