@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use admission::draw::Seed;
 use admission::line::{LineConfig, line};
 use admission::view::Poller;
 use admission::{Clock, Line, LineView, Sales};
@@ -167,9 +168,9 @@ impl Keeper {
             .map_err(|failure| tracing::error!(sale = %id, "not served: {failure}"))
             .ok()?;
         let visitor_key = keys.visitor.get(id)?.0;
-        let view = LineView::new();
+        let view = LineView::of(self.ground.ledger.clone(), id.clone());
         let (doc, seen) = watch::channel(Arc::clone(&fold.doc));
-        let line = fold.doc.room().map(|_| self.line(id, &view));
+        let line = fold.doc.room().map(|_| self.line(id, &view, &visitor_key));
         let ended = line.as_ref().map_or_else(|| mpsc::unbounded_channel().0, Line::ended_sender);
         let (siblings, owner) = (Siblings::default(), self.ground.owner.clone());
         let config = |lane| LaneConfig {
@@ -200,7 +201,7 @@ impl Keeper {
         lane
     }
 
-    fn line(&mut self, sale: &SaleId, view: &LineView) -> Line {
+    fn line(&mut self, sale: &SaleId, view: &LineView, visitor_key: &[u8; 32]) -> Line {
         let ground = &self.ground;
         let config = LineConfig {
             sale: sale.clone(),
@@ -208,6 +209,7 @@ impl Keeper {
             sales: self.sales.watch(),
             view: view.clone(),
             clock: ground.clock.clone(),
+            seed: Seed::of(visitor_key, sale),
         };
         let (line, owner) = line(config, ground.redis.clone(), ground.ledger.clone());
         self.owners.spawn_on(owner.run(ground.stop.clone()), &ground.owners);

@@ -5,7 +5,7 @@
 //! root and, where one was named in advance, a public value that nobody could know before. All of it is pure: randomness is
 //! an argument, and the long parts run in steps, so that a draw stops nothing else.
 
-mod digest;
+mod book;
 mod published;
 mod receipt;
 mod shuffle;
@@ -13,19 +13,28 @@ mod tree;
 
 use std::fmt;
 
+use domain::SaleId;
 use sha2::{Digest as _, Sha256};
 
-pub use digest::{Digest, NotADigest};
+pub use book::Book;
+pub use domain::{Digest, NotADigest};
 pub use published::{BadDraw, Check, Checked, Held, Noted, Published};
-pub use receipt::{empty_leaf, leaf};
+pub use receipt::leaf;
 pub use shuffle::{Places, Shuffle, TooMany};
-pub use tree::{BadProof, Tree, root_from};
+pub use tree::{BadProof, Peaks, Tree, root_from};
 
 /// The secret that decides the order once the lobby has closed. Shown to nobody before; never printed by `Debug`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Seed(pub [u8; 32]);
 
 impl Seed {
+    /// The seed of a sale's draw, out of the key under which its visitors are hashed: every process of an installation computes
+    /// the same one, nobody else can, and it is there before anybody comes.
+    #[must_use]
+    pub fn of(visitor_key: &[u8; 32], sale: &SaleId) -> Self {
+        Self(domain::id::derived(visitor_key, "the seed of the draw of ", sale))
+    }
+
     /// What is published when the sale is created: SHA-256 of the seed's 32 bytes.
     #[must_use]
     pub fn commitment(&self) -> Digest {

@@ -5,9 +5,10 @@ mod bits;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::limits::PASS_SKEW_MS;
-use domain::{LineEvent, Millis};
+use domain::{LineEvent, LobbyEvent, Millis};
 
 use crate::habits::Habits;
+use crate::lobby::{BadLobby, Lobby};
 use crate::meter::Meter;
 use crate::step::Gaps;
 use bits::Bits;
@@ -35,6 +36,12 @@ pub enum BadLine {
     /// Passes before any entry has said how long they live.
     #[error("entry {0} grants passes of no known length")]
     NoTtl(u64),
+    /// The lobby did not go this way.
+    #[error("entry {0}: {1}")]
+    Lobby(u64, BadLobby),
+    /// Numbers or calls while the order of the lobby is not drawn.
+    #[error("entry {0} calls or counts before the lobby is drawn")]
+    NotDrawn(u64),
 }
 
 /// Where a number stands.
@@ -106,6 +113,7 @@ pub struct LineFold {
     called: Meter,
     granted: u64,
     habits: Habits,
+    lobby: Lobby,
 }
 
 impl LineFold {
@@ -128,6 +136,9 @@ impl LineFold {
             self.numbers_before = self.numbers_to;
         }
         self.numbers_to = entry.numbers_to;
+        if let Some(event) = &entry.lobby {
+            self.lobby.apply(event);
+        }
         if let Some((first, last)) = entry.gap {
             self.gaps.add(first, last);
         }
@@ -161,10 +172,28 @@ impl LineFold {
         if !rising || entry.granted.iter().any(|number| self.used.contains(*number)) {
             return Err(BadLine::Twice(seq));
         }
+        if let Some(event) = &entry.lobby {
+            self.lobby.check(event, self.numbers_to).map_err(|why| BadLine::Lobby(seq, why))?;
+        }
+        self.check_drawn(seq, entry)?;
         if !entry.granted.is_empty() && entry.pass_ttl_ms.unwrap_or(self.pass_ttl_ms) == 0 {
             return Err(BadLine::NoTtl(seq));
         }
         Ok(())
+    }
+
+    /// Until a lobby has closed nobody has a number; its visitors have the first ones; until it is drawn nobody is called.
+    fn check_drawn(&self, seq: u64, entry: &LineEvent) -> Result<(), BadLine> {
+        let count = match &entry.lobby {
+            Some(LobbyEvent::Came { receipts, .. }) => self.lobby.count() + receipts.len() as u64,
+            _ => self.lobby.count(),
+        };
+        let closes = matches!(entry.lobby, Some(LobbyEvent::Closed { .. }));
+        let draws = matches!(entry.lobby, Some(LobbyEvent::Drawn { .. }));
+        let (closed, drawn) = (closes || self.lobby.closed().is_some(), draws || self.lobby.drawn().is_some());
+        let numbers = if closed { entry.numbers_to >= count } else { entry.numbers_to == 0 };
+        let fits = count == 0 || numbers && (drawn || entry.frontier == 0);
+        if fits { Ok(()) } else { Err(BadLine::NotDrawn(seq)) }
     }
 
     fn call(&mut self, frontier: u64, people: u64) {
@@ -251,7 +280,8 @@ impl LineFold {
     /// Without it (Redis was lost as well) only the last block is in doubt.
     #[must_use]
     pub fn issued(&self, published: Option<u64>) -> u64 {
-        published.unwrap_or(0).max(self.numbers_before).min(self.numbers_to)
+        let lobby = if self.lobby.closed().is_some() { self.lobby.count() } else { 0 };
+        published.unwrap_or(0).max(self.numbers_before).max(lobby).min(self.numbers_to)
     }
 
     /// The numbers behind which a new owner starts and which nobody may stand behind: after the highest one that is known
@@ -311,6 +341,17 @@ impl LineFold {
         &self.habits
     }
 
+    /// Who came before the sale opened.
+    #[must_use]
+    pub const fn lobby(&self) -> &Lobby {
+        &self.lobby
+    }
+
+    /// The same, to be completed.
+    pub const fn lobby_mut(&mut self) -> &mut Lobby {
+        &mut self.lobby
+    }
+
     /// Sequence number of the last entry.
     #[must_use]
     pub const fn seq(&self) -> u64 {
@@ -363,6 +404,7 @@ impl LineFold {
             + self.passes.bytes()
             + self.called.bytes()
             + self.habits.bytes()
+            + self.lobby.bytes()
     }
 }
 

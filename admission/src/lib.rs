@@ -6,6 +6,7 @@ pub mod draw;
 pub mod fold;
 pub mod habits;
 pub mod line;
+pub mod lobby;
 pub mod meter;
 pub mod metrics;
 pub mod pilot;
@@ -15,6 +16,6 @@ pub mod step;
 pub mod view;
 
 pub use clock::Clock;
-pub use line::{Claim, Joined, Line, LineConfig, LineError, LineOwner, LineStatus, NotYet, line};
+pub use line::{Came, Claim, Joined, Line, LineConfig, LineError, LineOwner, LineStatus, NotYet, line};
 pub use sales::{Acted, SaleMap, Sales, SalesError};
-pub use view::{LineView, Snapshot};
+pub use view::{LineView, LobbyView, Snapshot};

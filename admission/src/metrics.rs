@@ -4,7 +4,7 @@ use domain::SaleId;
 use domain::metric::{Kind, Metric};
 use metrics::{Counter, Gauge, Histogram};
 
-use crate::line::{Claim, Joined, LineError, LineStatus, NotYet};
+use crate::line::{Came, Claim, Joined, LineError, LineStatus, NotYet};
 use crate::step::{Binding, Terms};
 use crate::view::Told;
 
@@ -17,9 +17,21 @@ const fn metric(kind: Kind, name: &'static str, unit: &'static str, labels: Labe
 const SALE: (&str, &[&str]) = ("sale", &[]);
 /// Values of `act`.
 const ACTS: &[&str] = &["define", "open", "close"];
-/// Values of `outcome` for a join: a new number, the visitor's own again, or why there was none.
-const JOINS: &[&str] =
-    &["new", "known", "busy", "no_owner", "not_loaded", "unavailable", "unknown", "not_open", "closed"];
+/// Values of `outcome` for a join: a new number, the visitor's own again, the same for a receipt of the lobby, or why there was none.
+const JOINS: &[&str] = &[
+    "new",
+    "known",
+    "new_receipt",
+    "known_receipt",
+    "busy",
+    "no_owner",
+    "not_loaded",
+    "unavailable",
+    "unknown",
+    "not_open",
+    "drawing",
+    "closed",
+];
 /// Values of `outcome` for a claim.
 const CLAIMS: &[&str] = &[
     "granted",
@@ -35,6 +47,7 @@ const CLAIMS: &[&str] = &[
     "unavailable",
     "unknown",
     "not_open",
+    "drawing",
     "closed",
 ];
 /// Values of `term`.
@@ -67,6 +80,14 @@ pub const LINE_WAITING: Metric = metric(
     "visitors",
     &[SALE],
     "Numbers given out in front of the frontier, without gaps.",
+);
+/// Lobby.
+pub const LINE_LOBBY: Metric = metric(
+    G,
+    "holdfast_line_lobby_receipts",
+    "receipts",
+    &[SALE],
+    "Receipts of the lobby that are in the line's log and not drawn yet.",
 );
 /// Frontier.
 pub const LINE_FRONTIER: Metric =
@@ -170,6 +191,7 @@ pub const ALL: &[Metric] = &[
     LINE_PASSES,
     LINE_ENTRIES,
     LINE_WAITING,
+    LINE_LOBBY,
     LINE_FRONTIER,
     LINE_ACTIVE,
     LINE_UNCLAIMED,
@@ -210,6 +232,15 @@ impl CallMetrics {
         let name = match answer {
             Ok(Joined { new: true, .. }) => "new",
             Ok(Joined { new: false, .. }) => "known",
+            Err(error) => error.as_str(),
+        };
+        count(&self.joins, JOINS, name);
+    }
+
+    pub(crate) fn come(&self, answer: &Result<Came, LineError>) {
+        let name = match answer {
+            Ok(Came { new: true, .. }) => "new_receipt",
+            Ok(Came { new: false, .. }) => "known_receipt",
             Err(error) => error.as_str(),
         };
         count(&self.joins, JOINS, name);
@@ -259,6 +290,7 @@ pub(crate) struct LineMetrics {
     pub(crate) step: Histogram,
     pub(crate) append: Histogram,
     waiting: Gauge,
+    lobby: Gauge,
     frontier: Gauge,
     active: Gauge,
     unclaimed: Gauge,
@@ -284,6 +316,7 @@ impl LineMetrics {
             step: metrics::histogram!(LINE_STEP.name, "sale" => sale()),
             append: metrics::histogram!(LINE_APPEND.name, "sale" => sale()),
             waiting: gauge(&LINE_WAITING),
+            lobby: gauge(&LINE_LOBBY),
             frontier: gauge(&LINE_FRONTIER),
             active: gauge(&LINE_ACTIVE),
             unclaimed: gauge(&LINE_UNCLAIMED),
@@ -308,6 +341,7 @@ impl LineMetrics {
             gauge.set(if *state == now { 1.0 } else { 0.0 });
         }
         self.waiting.set(real(waiting));
+        self.lobby.set(real(status.lobby));
         self.frontier.set(real(status.frontier));
         self.active.set(real(status.active));
         self.unclaimed.set(real(status.unclaimed));
@@ -351,6 +385,7 @@ mod tests {
             LineError::Unavailable,
             LineError::Unknown,
             LineError::NotOpen,
+            LineError::Drawing,
             LineError::Closed,
         ];
         for error in errors {

@@ -3,12 +3,14 @@
 mod calibration;
 pub mod place;
 mod poll;
+mod receipts;
 pub mod shown;
 mod snapshot;
 pub mod stock;
 
 pub use calibration::{Calibration, Told};
-pub use place::{Chance, Place, PlaceState, Wait, place};
+pub use place::{Chance, Place, PlaceState, Wait, lobby_poll_ms, place};
 pub use poll::{LineView, Poller, STOCK_GOOD_FOR_MS};
-pub use snapshot::{LineLooked, LineState, Looked, Snapshot};
+pub use receipts::NoBook;
+pub use snapshot::{LineLooked, LineState, LobbyView, Looked, Snapshot};
 pub use stock::{Band, ItemStock};

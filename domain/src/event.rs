@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::id::{Fingerprint, HoldId, ItemId, VisitorHash};
 use crate::lines::Lines;
 use crate::sale::SaleDoc;
@@ -186,6 +187,39 @@ pub struct LineEvent {
     /// so that the log alone tells when a pass ends, whatever the sale's document says later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_ttl_ms: Option<u64>,
+    /// What happened to the lobby.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lobby: Option<LobbyEvent>,
+}
+
+/// A lobby on its way: visitors come, it closes, the order is drawn. Each stands in the log before anybody learns of it, so
+/// who came, who takes part and in which order they enter is what the log says, whatever dies.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LobbyEvent {
+    /// Visitors got a receipt. The first of them ever has index 0, the next one 1, and so on; nobody comes twice.
+    Came {
+        /// What the seed of the draw hashes to. Stands in the first such entry.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commitment: Option<Digest>,
+        /// Who, in order of their indices.
+        receipts: Vec<VisitorHash>,
+    },
+    /// The lobby is closed. Its visitors have the numbers 1 to `count` between them; who has which is not known yet.
+    Closed {
+        /// Receipts.
+        count: u64,
+        /// Root of the tree over them.
+        root: Digest,
+    },
+    /// The order is drawn: it follows from seed, root and public value.
+    Drawn {
+        /// The seed, revealed.
+        seed: Digest,
+        /// The public value, where one was named in advance.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        public_value: Option<String>,
+    },
 }
 
 /// Who did something to a sale, and why. Every act is recorded with it.

@@ -399,6 +399,17 @@ impl fmt::Debug for LogId {
     }
 }
 
+/// A secret for `purpose` in a sale, out of the key under which its visitors are hashed. No visitor has a purpose's hash: a
+/// purpose is longer than a visitor's 16 bytes.
+#[must_use]
+pub fn derived(sale_key: &[u8; 32], purpose: &'static str, sale: &SaleId) -> [u8; 32] {
+    debug_assert!(purpose.len() > 16, "longer than a visitor");
+    let mut mac = keyed(sale_key);
+    mac.update(purpose.as_bytes());
+    mac.update(sale.as_str().as_bytes());
+    first_bytes(&mac.finalize().into_bytes())
+}
+
 /// The HMAC-SHA256 state for a key of 32 bytes. RFC 2104 pads a short key with zeros to the hash's block of 64.
 pub(crate) fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
     let mut block = [0; 64];

@@ -3,6 +3,7 @@
 //! Every other crate speaks in these types. Nothing here waits, reads a clock or draws randomness: `now`, keys and
 //! random bytes are arguments. The words are those of `docs/ARCHITECTURE.md`; invariants are quoted by number (I1-I9).
 
+pub mod digest;
 pub mod event;
 pub mod fault;
 pub mod id;
@@ -18,11 +19,12 @@ pub mod table;
 pub mod time;
 pub mod token;
 
-pub use event::{Act, Actor, LaneEvent, LineEvent, RefuseReason, SaleEvent};
+pub use digest::{Digest, NotADigest};
+pub use event::{Act, Actor, LaneEvent, LineEvent, LobbyEvent, RefuseReason, SaleEvent};
 pub use id::{Fingerprint, HoldId, ItemId, LogId, SaleId, VisitorHash, VisitorId};
 pub use lines::Lines;
 pub use money::{Currency, Money};
-pub use sale::{Admission, HoldTimes, Item, Phase, Room, SaleDoc, SaleFold};
+pub use sale::{Admission, HoldTimes, Item, Phase, PublicValue, Room, SaleDoc, SaleFold};
 pub use state::HoldState;
 pub use table::Mistake;
 pub use time::Millis;

@@ -213,8 +213,14 @@ pub const MAX_FETCH: usize = 256;
 pub const NUMBER_BLOCK: u64 = 10_000;
 /// Visitors in one lobby: the order of its draw takes 4 bytes for each in every process that serves, 40 MB.
 pub const MAX_LOBBY: u32 = 10_000_000;
-/// Bytes of a draw's public value: a round of a beacon and its signature have room.
+/// Receipts given out by one entry of a line's log: 26 bytes each, a good group for the ledger.
+pub const MAX_RECEIPTS: usize = 4_096;
+/// Receipts or leaves in one answer: some 700 KB as text.
+pub const MAX_LEAVES_SHOWN: usize = 10_000;
+/// Bytes of a draw's public value.
 pub const MAX_PUBLIC_VALUE_BYTES: usize = 1_024;
+/// Characters of it: a round of a beacon and its signature have room, and no character needs more than four bytes.
+pub const MAX_PUBLIC_VALUE_CHARS: usize = MAX_PUBLIC_VALUE_BYTES / 4;
 /// Milliseconds between two steps of admission.
 pub const STEP_MS: u64 = 100;
 /// Milliseconds that faults of ours may add to a pass or a hold: longer ones hold back stock from everybody else.
@@ -286,6 +292,7 @@ pub const TICKET_SLACK_MS: u64 = 30 * 24 * 3_600_000;
 pub const POLL_CONFIRM_MS: u64 = 1_000;
 
 const _: () = assert!(MAX_GROUP * MAX_CALLS_IN_FLIGHT <= MAX_OWNER_QUEUE, "a full set of calls must fit the queue");
+const _: () = assert!(MAX_RECEIPTS * 32 <= MAX_APPEND_BYTES / 4, "receipts leave room for the rest of their entry");
 const _: () = assert!(MAX_APPEND_BYTES as u64 * 4 <= MAX_SEGMENT_BYTES, "a segment holds several appends");
 const _: () = assert!(MAX_UNITS * MAX_ITEMS as u64 * 2 < 1 << 53, "all units of a sale are exact in a double");
 const _: () = assert!(

@@ -65,6 +65,19 @@ pub struct Room {
     pub pass_ttl_ms: u64,
     /// Milliseconds a called number keeps its turn before it is passed on.
     pub claim_grace_ms: u64,
+    /// What the draw of the lobby needs beside the seed; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_value: Option<PublicValue>,
+}
+
+/// A value that everybody can look up, and that nobody could know when the lobby closed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PublicValue {
+    /// Which one, in words, named before anybody comes.
+    pub named: String,
+    /// The value, once it is there. The lobby waits for it, and nobody is called before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
 }
 
 /// How long holds live, milliseconds.

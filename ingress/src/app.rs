@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use admission::draw::Seed;
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use domain::id::sale_tag;
 use domain::sale::{Phase, SaleDoc, SaleFold};
 use domain::table::Mistake;
 use domain::token::Keyring;
-use domain::{HoldId, Millis, SaleId, VisitorHash, VisitorId, limits};
+use domain::{Digest, HoldId, Millis, SaleId, VisitorHash, VisitorId, limits};
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -34,6 +35,8 @@ pub struct SaleHandle {
     pub view: admission::LineView,
     /// The key under which visitors are known in this sale's logs.
     pub visitor_key: [u8; 32],
+    /// What the seed of the lobby's draw hashes to.
+    pub(crate) commitment: Digest,
     pub(crate) catalogue: ArcSwapOption<crate::visitor::catalogue::Cached>,
     pub(crate) document: ArcSwapOption<crate::visitor::line::Cached>,
 }
@@ -49,7 +52,8 @@ impl SaleHandle {
         visitor_key: [u8; 32],
     ) -> Self {
         let (catalogue, document) = (ArcSwapOption::empty(), ArcSwapOption::empty());
-        Self { fold, lanes, line, view, visitor_key, catalogue, document }
+        let commitment = Seed::of(&visitor_key, &fold.doc.id).commitment();
+        Self { fold, lanes, line, view, visitor_key, commitment, catalogue, document }
     }
 
     /// The sale's id.

@@ -19,6 +19,7 @@ use crate::{admin, schema, visitor};
         visitor::pages::home, visitor::pages::problems, visitor::pages::problem, visitor_description,
         visitor::catalogue::list, visitor::catalogue::show, visitor::line::get,
         visitor::tickets::visitor, visitor::tickets::join, visitor::tickets::get,
+        visitor::draw::get, visitor::draw::receipt, visitor::draw::leaves, visitor::pages::draw,
         visitor::passes::claim, visitor::passes::leave,
         visitor::holds::post, visitor::holds::get, visitor::holds::delete,
         visitor::bookings::confirm, visitor::bookings::list, visitor::bookings::get, visitor::bookings::cancel,
@@ -89,6 +90,10 @@ const PROBLEMS: &[(&str, &[Name])] = {
         ("listSales", &[]),
         ("getSale", &[NotFound]),
         ("getLine", &[NotFound]),
+        ("drawPage", &[]),
+        ("getDraw", &[NotFound]),
+        ("getReceipt", &[NotFound, Unauthenticated, Forbidden, BadRequest, SaleClosed, Unavailable]),
+        ("getLeaves", &[NotFound, BadRequest, Unavailable]),
         ("makeVisitor", &[BadRequest, Forbidden, TooSlow, TooLarge, WrongContentType, TooManyRequests]),
         (
             "joinLine",

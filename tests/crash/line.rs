@@ -27,7 +27,14 @@ fn call(rig: &Rig, http: &mut Client, method: &str, path: &str, who: &[(&str, &s
 }
 
 /// Repeats until the status is one of `certain`.
-fn insist(rig: &Rig, http: &mut Client, method: &str, path: &str, who: &[(&str, &str)], certain: &[u16]) -> Answer {
+pub(crate) fn insist(
+    rig: &Rig,
+    http: &mut Client,
+    method: &str,
+    path: &str,
+    who: &[(&str, &str)],
+    certain: &[u16],
+) -> Answer {
     let end = Instant::now() + Duration::from_secs(30);
     let mut last = None;
     while Instant::now() < end {

@@ -8,6 +8,7 @@ mod buyers;
 #[path = "../support/http.rs"]
 mod http;
 mod line;
+mod lobby;
 mod rig;
 #[path = "../support/start.rs"]
 mod start;
@@ -160,4 +161,12 @@ fn nobody_loses_the_place_in_line_when_program_and_redis_die() {
 fn nobody_loses_the_place_in_line_when_redis_is_wiped() {
     let mut rig = Rig::start();
     line::survives(&mut rig, |rig| drop(rig.redis(&["FLUSHALL"])));
+}
+
+#[test]
+fn a_lobby_keeps_its_receipts_and_its_order_when_program_and_redis_die_in_it_and_in_its_draw() {
+    let mut rig = Rig::start();
+    for (n, ms) in [0, 4, 25].into_iter().enumerate() {
+        lobby::survives(&mut rig, &format!("lobby-{n}"), Duration::from_millis(ms));
+    }
 }

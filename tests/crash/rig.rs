@@ -84,13 +84,27 @@ impl Rig {
 
     /// Applies a sale document and opens it.
     pub(crate) fn sell(&self, document: &str) {
+        let id = self.offer(document);
+        self.open(&id);
+    }
+
+    /// Creates a sale; its id.
+    pub(crate) fn offer(&self, document: &str) -> String {
         let file = self.dir.path().join("sale.toml");
         std::fs::write(&file, document).unwrap();
         let id = document.lines().find_map(|line| line.strip_prefix("id = ")).unwrap().trim_matches('"').to_owned();
-        for words in [vec!["sale", "apply", file.to_str().unwrap()], vec!["sale", "open", &id]] {
-            let (code, out, err) = self.cli(&words);
-            assert!(code == 0, "{words:?} ended with {code}: {out}{err}");
-        }
+        self.operate(&["sale", "apply", file.to_str().unwrap()]);
+        id
+    }
+
+    /// Opens a sale.
+    pub(crate) fn open(&self, id: &str) {
+        self.operate(&["sale", "open", id]);
+    }
+
+    fn operate(&self, words: &[&str]) {
+        let (code, out, err) = self.cli(words);
+        assert!(code == 0, "{words:?} ended with {code}: {out}{err}");
     }
 
     /// The events of a log, each as JSON with its `seq`.

@@ -15,23 +15,12 @@ const LEAF: u8 = 0x00;
 /// hash is a keyed one that only its visitor and the server know, so a leaf tells nobody else who it is.
 #[must_use]
 pub fn leaf(sale: &SaleId, index: u32, visitor: &VisitorHash) -> Digest {
-    let mut hash = begin(sale, index);
-    hash.update(visitor.0);
-    Digest(hash.finalize().into())
-}
-
-/// The leaf of an index that nobody has: it was left over when the lobby changed its owner. As [`leaf`], without a visitor.
-#[must_use]
-pub fn empty_leaf(sale: &SaleId, index: u32) -> Digest {
-    Digest(begin(sale, index).finalize().into())
-}
-
-fn begin(sale: &SaleId, index: u32) -> Sha256 {
     const { assert!(domain::limits::MAX_NAME_BYTES <= u8::MAX as usize, "an id's length is one byte") };
     let name = sale.as_str().as_bytes();
     let mut hash = Sha256::new();
     hash.update([LEAF, u8::try_from(name.len()).unwrap_or(u8::MAX)]);
     hash.update(name);
     hash.update(index.to_be_bytes());
-    hash
+    hash.update(visitor.0);
+    Digest(hash.finalize().into())
 }

@@ -70,7 +70,7 @@ fn uniform(words: &mut ChaCha20Rng, bound: u32) -> u32 {
 }
 
 /// Everybody's place after the draw.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Places(Vec<u32>);
 
 impl Places {

@@ -24,7 +24,7 @@ fn visitor(index: u32) -> VisitorHash {
     VisitorHash(bytes)
 }
 
-/// A lobby of `count`; every seventh index is nobody's.
+/// A lobby of `count`.
 fn lobby(count: u32) -> Tree {
     let mut tree = Tree::default();
     (0..count).for_each(|index| tree.push(lobby_leaf(index)));
@@ -32,7 +32,7 @@ fn lobby(count: u32) -> Tree {
 }
 
 fn lobby_leaf(index: u32) -> Digest {
-    if index % 7 == 6 { empty_leaf(&sale(), index) } else { leaf(&sale(), index, &visitor(index)) }
+    leaf(&sale(), index, &visitor(index))
 }
 
 fn order(key: u64, count: u64) -> Places {
@@ -151,7 +151,6 @@ fn a_leaf_is_no_node_and_no_other_receipt() {
     assert_ne!(ours, leaf(&sale(), 8, &visitor(7)));
     assert_ne!(ours, leaf(&sale(), 7, &visitor(8)));
     assert_ne!(ours, leaf(&"summer-nigh".parse().unwrap(), 7, &visitor(7)));
-    assert_ne!(ours, empty_leaf(&sale(), 7));
     // The two leaves below a root, offered as if they were one leaf's bytes, lead elsewhere: the first byte differs.
     let (left, right) = (lobby_leaf(0), lobby_leaf(1));
     let forged = Digest(Sha256::digest([&[0][..], &left.0, &right.0].concat()).into());
@@ -180,6 +179,29 @@ fn a_proof_of_the_wrong_length_is_told() {
 }
 
 #[test]
+fn a_book_has_the_root_and_the_proofs_of_the_tree() {
+    for count in [0_u32, 1, 2, 1_023, 1_024, 1_025, 2_048, 3_071, 5_000] {
+        let (tree, book) = (lobby(count), Book::new(sale(), (0..count).map(visitor).collect()));
+        assert_eq!((book.root(), book.count()), (tree.root(), tree.count()), "{count}");
+        for index in [0, 1, count / 2, count.saturating_sub(1), count].map(u64::from) {
+            assert_eq!(book.proof(index), tree.proof(index), "{index} of {count}");
+        }
+        let all: Vec<Digest> = (0..count).map(lobby_leaf).collect();
+        assert_eq!(book.leaves(0, usize::MAX), all);
+        assert_eq!(book.leaves(3, 2), all.iter().skip(3).take(2).copied().collect::<Vec<_>>());
+        assert!(book.leaves(count.into(), 9).is_empty() && book.leaves(u64::MAX, 9).is_empty());
+    }
+}
+
+#[test]
+fn the_seed_of_a_sale_follows_from_its_visitor_key_and_from_nothing_else() {
+    let seed = Seed::of(&[7; 32], &sale());
+    assert_eq!(seed, Seed::of(&[7; 32], &sale()));
+    assert_ne!(seed, Seed::of(&[8; 32], &sale()));
+    assert_ne!(seed, Seed::of(&[7; 32], &"winter".parse().unwrap()));
+}
+
+#[test]
 fn a_digest_is_read_back_and_anything_else_is_none() {
     let digest = Digest(std::array::from_fn(|n| u8::try_from(n * 7).unwrap()));
     assert_eq!(digest.to_string().parse(), Ok(digest));
@@ -196,6 +218,9 @@ proptest! {
     #[test]
     fn every_leaf_of_every_lobby_has_a_proof_and_no_other_leaf_fits_it(count in 1_u32..200, pick in 0_u32..200, bit in 0_usize..256) {
         let (tree, index) = (lobby(count), pick % count);
+        let mut peaks = Peaks::default();
+        (0..count).for_each(|index| peaks.push(lobby_leaf(index)));
+        prop_assert_eq!((peaks.root(), peaks.count()), (tree.root(), tree.count()));
         prop_assert_eq!(tree.root(), slow_root((0..count).map(lobby_leaf).collect()));
         let proof = tree.proof(u64::from(index)).unwrap();
         prop_assert_eq!(root_from(&lobby_leaf(index), index.into(), count.into(), &proof), Ok(tree.root()));

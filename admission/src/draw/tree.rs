@@ -70,8 +70,12 @@ impl Tree {
     /// The root over all leaves.
     #[must_use]
     pub fn root(&self) -> Digest {
-        let top = self.right_edge().last().copied().flatten();
-        finish(self.count(), &top.unwrap_or(Digest([0; 32])))
+        finish(self.count(), &self.top())
+    }
+
+    /// The node above all leaves; 32 zero bytes where there are none.
+    pub(super) fn top(&self) -> Digest {
+        self.right_edge().last().copied().flatten().unwrap_or(Digest([0; 32]))
     }
 
     /// The hashes from the leaf `index` up to the root: the other one of each pair on the way. `None`: there is no such leaf.
@@ -118,6 +122,48 @@ impl Tree {
     }
 }
 
+/// The same root without the tree: one node per power of two. For whoever needs the root and no proofs.
+#[derive(Clone, Debug, Default)]
+pub struct Peaks {
+    /// The finished tree of 2^level leaves at each level, where the count has that bit.
+    levels: Vec<Option<Digest>>,
+    count: u64,
+}
+
+impl Peaks {
+    /// Adds the leaf of the next index.
+    pub fn push(&mut self, leaf: Digest) {
+        self.count += 1;
+        let mut node = leaf;
+        for level in &mut self.levels {
+            match level.take() {
+                Some(left) => node = inner(&left, &node),
+                None => {
+                    *level = Some(node);
+                    return;
+                }
+            }
+        }
+        self.levels.push(Some(node));
+    }
+
+    /// Leaves so far.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The root over all leaves.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        let mut top = None;
+        for peak in self.levels.iter().flatten() {
+            top = Some(top.map_or(*peak, |right| inner(peak, &right)));
+        }
+        finish(self.count, &top.unwrap_or(Digest([0; 32])))
+    }
+}
+
 /// The root that a leaf at `index` of `count` and its proof lead to. Whether it is the published one is for the caller to see.
 ///
 /// # Errors
@@ -154,7 +200,7 @@ fn inner(left: &Digest, right: &Digest) -> Digest {
     Digest(Sha256::digest(bytes).into())
 }
 
-fn finish(count: u64, top: &Digest) -> Digest {
+pub(super) fn finish(count: u64, top: &Digest) -> Digest {
     let mut hash = Sha256::new();
     hash.update([ROOT]);
     hash.update(count.to_be_bytes());

@@ -1,9 +1,11 @@
 //! The owner's desk: the fold of the log, what waits for the next entry, and what that entry says. No I/O, no clock.
 
+mod hall;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::limits::MAX_APPEND_EVENTS;
-use domain::{LineEvent, Millis, Phase};
+use domain::{LineEvent, LobbyEvent, Millis, Phase, VisitorHash};
 use tokio::sync::oneshot;
 
 use super::numbers::Numbers;
@@ -12,6 +14,7 @@ use super::{Claim, LineError, NotYet};
 use crate::fold::{BadLine, LineFold, Room, Standing};
 use crate::pilot::{Look, Pilot};
 use crate::step::{Decision, Health, Stock};
+pub(crate) use hall::Hall;
 
 /// Numbers granted, and numbers ended, by one entry at most.
 const MAX_ENTRY: usize = MAX_APPEND_EVENTS;
@@ -43,6 +46,8 @@ pub(crate) struct Desk {
     /// Answers that are owed for claims and leaves.
     owed: usize,
     pilot: Pilot,
+    /// Who comes before the sale opens.
+    pub(crate) hall: Hall,
 }
 
 /// An entry on its way to the log, and who waits for it. Nobody is answered before it is appended.
@@ -52,6 +57,7 @@ pub(crate) struct Draft {
     claims: Vec<(u64, Vec<Answer<Claim>>)>,
     leaves: Vec<Answer<()>>,
     gap: bool,
+    lobby: Option<hall::Step>,
 }
 
 /// What became of an append, as far as those who wait are concerned.
@@ -68,7 +74,7 @@ pub(crate) enum NotAppended {
 impl Desk {
     /// The desk of a new owner, who starts behind all numbers the log speaks of. `issued` is the highest number that the
     /// owners before are known to have given out.
-    pub(crate) fn new(fold: LineFold, issued: u64) -> Self {
+    pub(crate) fn new(fold: LineFold, issued: u64, hall: Hall) -> Self {
         let gap = fold.gap_behind(issued);
         Self {
             numbers: Numbers::behind(fold.numbers_to()),
@@ -79,10 +85,11 @@ impl Desk {
             ended: BTreeSet::new(),
             owed: 0,
             pilot: Pilot::default(),
+            hall,
         }
     }
 
-    /// Claims and leaves that wait for the next entry.
+    /// Claims, leaves and receipts that wait for the next entry.
     pub(crate) const fn waiting(&self) -> usize {
         self.owed
     }
@@ -102,6 +109,24 @@ impl Desk {
             }
             Standing::Called => None,
         }
+    }
+
+    /// A visitor comes before the sale opens.
+    pub(crate) fn come(&mut self, visitor: VisitorHash, answer: Answer<super::Came>) {
+        self.owed += usize::from(self.hall.come(&self.fold, visitor, answer));
+    }
+
+    /// The number that the draw gave to this visitor; an error while it is not drawn; `None` for who was not in the lobby.
+    pub(crate) fn drawn_number(&self, visitor: &VisitorHash) -> Result<Option<u64>, LineError> {
+        let lobby = self.fold.lobby();
+        let Some(index) = lobby.index_of(visitor) else { return Ok(None) };
+        lobby.number_of(index).map(Some).ok_or(LineError::Drawing)
+    }
+
+    /// Whether a number that this visitor presents can be theirs: those of the lobby are the draw's to give.
+    pub(crate) fn may_have(&self, visitor: &VisitorHash, number: u64) -> bool {
+        let count = self.fold.lobby().count();
+        count == 0 || number > count || self.drawn_number(visitor) == Ok(Some(number))
     }
 
     /// A claim whose ticket is the visitor's place; decided with the next entry.
@@ -127,8 +152,9 @@ impl Desk {
 
     /// Runs a step on what is known now.
     pub(crate) fn step(&mut self, rules: &Rules, stock: Option<Stock>, health: Health, now: Millis) -> Decision {
-        let look =
-            Look { now, open: rules.phase == Phase::Open, issued: self.numbers.issued(), stock, health, resumed: None };
+        let drawn = self.fold.lobby().is_over() && !self.hall.is_waited_for();
+        let open = rules.phase == Phase::Open && drawn;
+        let look = Look { now, open, issued: self.numbers.issued(), stock, health, resumed: None };
         self.pilot.step(&mut self.fold, &look, &rules.settings)
     }
 
@@ -138,21 +164,35 @@ impl Desk {
         let at = now.not_before(self.fold.at());
         let (ended, leaves) = self.take_ended(at);
         let claims = self.take_claims(rules, ended.len() as u64, at);
-        let wanted = if rules.phase == Phase::Open { self.numbers.wanted(joins_wait) } else { None };
+        let lobby = self.hall.step(&mut self.fold, rules, &mut self.owed);
+        let numbers_to = self.numbers_to(rules, lobby.as_ref(), joins_wait);
         let event = LineEvent {
             at,
-            numbers_to: wanted.unwrap_or(self.fold.numbers_to()),
+            numbers_to,
             frontier: frontier.max(self.fold.frontier()),
             granted: claims.iter().map(|(number, _)| *number).collect(),
             ended,
             gap: self.gap,
             pass_ttl_ms: (rules.room.pass_ttl_ms != self.fold.pass_ttl_ms()).then_some(rules.room.pass_ttl_ms),
+            lobby: lobby.as_ref().map(|step| step.event.clone()),
         };
-        let moves = event.frontier > self.fold.frontier() || wanted.is_some() || event.gap.is_some();
+        let numbers = event.numbers_to > self.fold.numbers_to();
+        let moves = event.frontier > self.fold.frontier() || numbers || event.gap.is_some() || event.lobby.is_some();
         if !moves && event.granted.is_empty() && event.ended.is_empty() {
             return None;
         }
-        Some(Draft { gap: event.gap.is_some(), event, claims, leaves })
+        Some(Draft { gap: event.gap.is_some(), event, claims, leaves, lobby })
+    }
+
+    /// Up to which number the next entry goes: the lobby's when it closes, then blocks for those who join.
+    fn numbers_to(&self, rules: &Rules, lobby: Option<&hall::Step>, joins_wait: bool) -> u64 {
+        let now = self.fold.numbers_to();
+        match lobby.map(|step| &step.event) {
+            Some(LobbyEvent::Closed { count, .. }) => now.max(*count),
+            Some(LobbyEvent::Came { .. }) => now,
+            _ if !rules.is_on() || self.fold.lobby().count() > 0 && self.fold.lobby().closed().is_none() => now,
+            _ => self.numbers.wanted(joins_wait).unwrap_or(now),
+        }
     }
 
     /// Passes alive that are said to have ended, or are overdue. Leaves of passes that are not alive are answered at once.
@@ -225,7 +265,13 @@ impl Desk {
     /// [`BadLine`] when the fold refuses it; nobody is answered.
     pub(crate) fn appended(&mut self, draft: Draft) -> Result<usize, BadLine> {
         self.fold.apply(self.fold.seq() + 1, &draft.event)?;
+        if let Some(LobbyEvent::Closed { count, .. }) = draft.event.lobby {
+            self.numbers.skip(count);
+        }
         self.numbers.logged(draft.event.numbers_to);
+        if let Some(step) = draft.lobby {
+            self.hall.appended(&mut self.fold, step);
+        }
         if draft.gap {
             self.gap = None;
         }
@@ -249,6 +295,8 @@ impl Desk {
         self.ended.extend(draft.event.ended);
         draft.claims.into_iter().flat_map(|(_, answers)| answers).for_each(|answer| say(answer, Err(error)));
         draft.leaves.into_iter().for_each(|answer| say(answer, Err(error)));
+        let coming = draft.lobby.into_iter().flat_map(|step| step.coming);
+        coming.flat_map(|(_, answers)| answers).for_each(|answer| say(answer, Err(error)));
     }
 
     /// Answers everybody who waits; the owner stops. Returns the ends that are not logged, for the next owner of this
@@ -257,6 +305,7 @@ impl Desk {
         self.owed = 0;
         let claims = std::mem::take(&mut self.claims);
         claims.into_values().flatten().for_each(|answer| say(answer, Err(error)));
+        self.hall.close(error);
         let leaves = std::mem::take(&mut self.leaves);
         leaves.into_values().flatten().for_each(|answer| say(answer, Err(error)));
         std::mem::take(&mut self.ended)

@@ -19,6 +19,15 @@ pub struct Joined {
     pub new: bool,
 }
 
+/// A receipt of the lobby.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Came {
+    /// Its index, from 0 on. It says nothing about the place: the draw gives that.
+    pub index: u64,
+    /// Whether this call gave it out (201) or the visitor had it before (200).
+    pub new: bool,
+}
+
 /// What became of a claim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Claim {
@@ -88,6 +97,10 @@ pub enum LineError {
     /// The sale has not opened.
     #[error("the sale is not open")]
     NotOpen,
+    /// The visitor has a receipt of the lobby, and the lobby is being drawn: the number will be known in a moment, or when the
+    /// public value is.
+    #[error("the lobby is being drawn")]
+    Drawing,
     /// The sale has closed.
     #[error("the sale is closed")]
     Closed,
@@ -104,6 +117,7 @@ impl LineError {
             Self::Unavailable => "unavailable",
             Self::Unknown => "unknown",
             Self::NotOpen => "not_open",
+            Self::Drawing => "drawing",
             Self::Closed => "closed",
         }
     }
@@ -130,6 +144,8 @@ pub struct LineStatus {
     pub issued: u64,
     /// Numbers up to here are the owner's to give.
     pub numbers_to: u64,
+    /// Receipts of the lobby, until they are drawn.
+    pub lobby: u64,
     /// Passes granted and not ended.
     pub active: u64,
     /// Called within the grace period and not claimed yet.
@@ -143,6 +159,7 @@ pub struct LineStatus {
 /// A request on its way to the owner.
 #[derive(Debug)]
 pub(crate) enum Request {
+    Come { visitor: VisitorHash, answer: oneshot::Sender<Result<Came, LineError>> },
     Join { visitor: VisitorHash, presented: Option<u64>, answer: oneshot::Sender<Result<Joined, LineError>> },
     Claim { visitor: VisitorHash, number: u64, answer: oneshot::Sender<Result<Claim, LineError>> },
     Leave { number: u64, answer: oneshot::Sender<Result<(), LineError>> },
@@ -194,12 +211,25 @@ pub(crate) fn channel(sale: &SaleId, queue: usize) -> (Line, Inbox) {
 }
 
 impl Line {
+    /// A receipt of the lobby for `visitor`: the one they have, else a new one. Answered only when the log has it.
+    ///
+    /// # Errors
+    /// [`LineError`]; every one may be repeated and then gives the same receipt. [`LineError::NotOpen`]: the lobby takes nobody any
+    /// more, and this visitor has no receipt.
+    pub async fn come(&self, visitor: VisitorHash) -> Result<Came, LineError> {
+        let (answer, answered) = oneshot::channel();
+        let answer = self.ask(Request::Come { visitor, answer }, answered).await;
+        self.calls.come(&answer);
+        answer
+    }
+
     /// A place in line for `visitor`: the one they have, else a new one at the end. `presented` is the number of a ticket
     /// whose signature ingress has verified for this sale and visitor; it restores a record that Redis lost. A number whose
     /// pass has ended is replaced by a new one.
     ///
     /// # Errors
-    /// [`LineError`]; every one may be repeated and then gives the same place.
+    /// [`LineError`]; every one may be repeated and then gives the same place. [`LineError::Drawing`]: the visitor has a receipt of
+    /// the lobby, and its number is not known yet.
     pub async fn join(&self, visitor: VisitorHash, presented: Option<u64>) -> Result<Joined, LineError> {
         let (answer, answered) = oneshot::channel();
         let answer = self.ask(Request::Join { visitor, presented, answer }, answered).await;

@@ -55,6 +55,12 @@ impl Numbers {
         (begun && self.left() < NUMBER_BLOCK / 2).then_some(self.to + NUMBER_BLOCK)
     }
 
+    /// The numbers up to `count` are the lobby's: they count as given out, though nobody knows yet which is whose.
+    pub(crate) fn skip(&mut self, count: u64) {
+        self.next = self.next.max(count + 1);
+        self.to = self.to.max(count);
+    }
+
     /// The log has them.
     pub(crate) fn logged(&mut self, numbers_to: u64) {
         self.to = self.to.max(numbers_to);

@@ -15,12 +15,13 @@ use lua::{CallError, LineKeys, Redis};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::desk::Desk;
+use super::desk::{Desk, Hall};
 use super::handle::{Inbox, Request, channel};
 use super::rules::Rules;
 use super::serve::{Served, Server};
 use super::{Line, LineError, LineStatus};
 use crate::clock::Clock;
+use crate::draw::Seed;
 use crate::fold::LineFold;
 use crate::metrics::LineMetrics;
 use crate::sales::SaleMap;
@@ -42,6 +43,8 @@ pub struct LineConfig {
     pub view: LineView,
     /// This machine's clock.
     pub clock: Clock,
+    /// Decides the order of the lobby; the same in every process.
+    pub seed: Seed,
 }
 
 /// Owns a line as long as the lease and the fence let it. Run it once.
@@ -73,6 +76,8 @@ enum NotTaken {
     Redis(#[from] CallError),
     #[error("the log is damaged: {0}: look at it with `holdfast log read`, restore the ledger from a backup")]
     Damaged(String),
+    #[error("the lobby could not be read: the program is stopping")]
+    Stopping,
 }
 
 impl LineOwner {
@@ -164,14 +169,14 @@ async fn claim(
     let rules = Rules::of(config.sales.borrow().get(&config.sale).map(Arc::as_ref), (config.clock)());
     let Some(rules) = rules else { return Ok(None) };
     let writer = ledger.claim(log, &config.owner).await?;
-    let fold = folded(ledger, log, rules.room.claim_grace_ms).await?;
+    let fold = settled(folded(ledger, log, rules.room.claim_grace_ms).await?, &config.sale).await?;
     if fold.seq() != writer.head {
         // Somebody claimed after us and appended; the fence would refuse us anyway.
         return Ok(None);
     }
     let issued = issued(redis, keys, &fold).await?;
     tracing::info!(sale = %config.sale, fence = writer.fence, head = writer.head, frontier = fold.frontier(), "owns the line");
-    Ok(Some((Desk::new(fold, issued), writer)))
+    Ok(Some((Desk::new(fold, issued, Hall::new(config.sale.clone(), config.seed)), writer)))
 }
 
 /// Runs `work` with the lease renewed: a long log takes longer to fold than a lease lives, and whoever claimed meanwhile
@@ -200,6 +205,19 @@ async fn folded(ledger: &Ledger, log: &LogId, grace_ms: u64) -> Result<LineFold,
     match fault {
         Some(fault) => Err(NotTaken::Damaged(fault)),
         None => Ok(fold),
+    }
+}
+
+/// The fold with its lobby completed, on a thread of its own: the owners of other lines and lanes go on.
+async fn settled(mut fold: LineFold, sale: &SaleId) -> Result<LineFold, NotTaken> {
+    if fold.lobby().count() == 0 {
+        return Ok(fold);
+    }
+    let sale = sale.clone();
+    let work = move || fold.lobby_mut().settle(&sale).map(|()| fold);
+    match tokio::task::spawn_blocking(work).await {
+        Ok(settled) => settled.map_err(|why| NotTaken::Damaged(why.to_string())),
+        Err(_) => Err(NotTaken::Stopping),
     }
 }
 
@@ -239,6 +257,7 @@ impl Request {
     /// Answers without having done anything.
     pub(crate) fn refuse(self, error: LineError) {
         match self {
+            Self::Come { answer, .. } => drop(answer.send(Err(error))),
             Self::Join { answer, .. } => drop(answer.send(Err(error))),
             Self::Claim { answer, .. } => drop(answer.send(Err(error))),
             Self::Leave { answer, .. } => drop(answer.send(Err(error))),

@@ -28,4 +28,9 @@ impl Rules {
         let over = closed.is_some_and(|at| at.plus(DECIDED_KEEP_MS) <= now);
         Some(Self { phase: fold.phase(now), over, room, settings })
     }
+
+    /// The sale has opened and has not closed.
+    pub(crate) fn is_on(&self) -> bool {
+        self.phase == Phase::Open
+    }
 }

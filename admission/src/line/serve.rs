@@ -24,6 +24,7 @@ use super::publish::Told;
 use super::rules::Rules;
 use super::{Joined, LineError, LineStatus};
 use crate::fold::Standing;
+use crate::lobby::Order;
 use crate::step::{Answered, Binding};
 
 /// Requests taken in one go before the calls are looked after.
@@ -44,10 +45,12 @@ pub(crate) enum Served {
 enum Done {
     Joined(Vec<Join>, Result<JoinReply, CallError>),
     Presented(Vec<Present>, Result<Result<Vec<Option<u64>>, u64>, CallError>),
-    Appended(Draft, Timing, Result<Append, ledger::Error>),
+    Appended(Box<Draft>, Timing, Result<Append, ledger::Error>),
     Told(LineState, Told),
     Looked(Look, Result<Head, ledger::Error>, Duration),
     Renewed,
+    /// `None`: the draw could not be run; it is tried again.
+    Ordered(Order, Option<crate::draw::Places>),
 }
 
 /// When an append began, and the tick of the step in it.
@@ -86,6 +89,7 @@ struct Busy {
     tell: bool,
     look: bool,
     renew: bool,
+    order: bool,
 }
 
 /// One ownership.
@@ -112,6 +116,7 @@ pub(crate) struct Server<'a> {
     append_after: Instant,
     append_failed: bool,
     clock_said: bool,
+    keys_said: bool,
 }
 
 impl<'a> Server<'a> {
@@ -136,6 +141,7 @@ impl<'a> Server<'a> {
             append_after: Instant::now(),
             append_failed: false,
             clock_said: false,
+            keys_said: false,
         }
     }
 
@@ -209,15 +215,30 @@ impl<'a> Server<'a> {
 
     fn take_one(&mut self, request: Request, rules: &Rules, now: Millis) {
         match request {
+            Request::Come { visitor, answer } => match rules.phase {
+                Phase::Scheduled => self.desk.come(visitor, answer),
+                // Who has a receipt is told so at any time; nobody new comes in once it is open.
+                _ if self.desk.fold.lobby().index_of(&visitor).is_some() => self.desk.come(visitor, answer),
+                Phase::Closed => say(answer, Err(LineError::Closed)),
+                _ => say(answer, Err(LineError::NotOpen)),
+            },
             Request::Join { visitor, presented, answer } => match rules.phase {
                 Phase::Scheduled => say(answer, Err(LineError::NotOpen)),
                 Phase::Closed => say(answer, Err(LineError::Closed)),
                 Phase::Open => {
                     // A number beyond the log is none of ours: only a ledger that lost data has such tickets.
                     let known = presented.filter(|number| (1..=self.desk.fold.numbers_to()).contains(number));
-                    self.take_join(visitor, known, answer, now);
+                    match self.desk.drawn_number(&visitor) {
+                        Ok(drawn) => self.take_drawn(visitor, drawn, known, answer, now),
+                        Err(error) => say(answer, Err(error)),
+                    }
                 }
             },
+            // Who shows a number that the draw gave to another was told a wrong order; it is shown right in a moment.
+            Request::Claim { visitor, number, answer } if !self.desk.may_have(&visitor, number) => {
+                let error = self.desk.drawn_number(&visitor).err().unwrap_or(LineError::Unavailable);
+                say(answer, Err(error));
+            }
             Request::Claim { visitor, number, answer } => match self.desk.claim_now(number, rules, now) {
                 Some(known) => say(answer, known),
                 None => {
@@ -226,6 +247,25 @@ impl<'a> Server<'a> {
             },
             Request::Leave { number, answer } => self.desk.leave(number, answer),
         }
+    }
+
+    /// A join by somebody whom the draw may have given a number: that one is the place, as long as it is not used. Behind it any
+    /// later number counts, as for everybody.
+    fn take_drawn(
+        &mut self,
+        visitor: VisitorHash,
+        drawn: Option<u64>,
+        presented: Option<u64>,
+        answer: Answer<Joined>,
+        now: Millis,
+    ) {
+        let presented = presented.filter(|number| self.desk.may_have(&visitor, *number));
+        let place = match (drawn, presented) {
+            (Some(drawn), Some(later)) if self.desk.fold.used(drawn) => Some(later),
+            (Some(drawn), _) => Some(drawn),
+            (None, presented) => presented,
+        };
+        self.take_join(visitor, place, answer, now);
     }
 
     fn take_join(&mut self, visitor: VisitorHash, presented: Option<u64>, answer: Answer<Joined>, now: Millis) {

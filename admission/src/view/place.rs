@@ -9,6 +9,8 @@ use crate::step::Binding;
 pub const POLL_NEAR_MS: u64 = 1_000;
 /// Longest time between two polls, milliseconds: what is said must not be older than half a minute.
 pub const POLL_FAR_MS: u64 = 30_000;
+/// Who waits in the lobby asks again within this time after the opening, milliseconds: a million people at once are too many.
+const LOBBY_SPREAD_MS: u64 = 5_000;
 /// A poll comes this often within the expected wait.
 const POLLS_PER_WAIT: u64 = 10;
 /// The longest wait that is told, milliseconds: a day. Beyond it a figure is no information.
@@ -108,6 +110,21 @@ pub fn place(number: u64, line: &Snapshot, jitter: u32) -> Place {
         (_, None) => spread_by_distance(ahead),
     };
     Place { state, ahead, wait, chance: chance(ahead, line), poll_in_ms: jittered(soon, jitter) }
+}
+
+/// When who waits in the lobby asks again: around half a minute, and soon after the opening, spread over the seconds in which the
+/// order is drawn and the first are called. While it is drawn, each second.
+#[must_use]
+pub fn lobby_poll_ms(before_opening: bool, opens_in_ms: Option<u64>, jitter: u32) -> u64 {
+    match opens_in_ms.filter(|_| before_opening) {
+        Some(ms) if ms < POLL_FAR_MS => ms + LOBBY_SPREAD_MS / 10 + spread(LOBBY_SPREAD_MS, jitter),
+        _ if before_opening => jittered(POLL_FAR_MS, jitter),
+        _ => jittered(POLL_NEAR_MS, jitter),
+    }
+}
+
+fn spread(ms: u64, jitter: u32) -> u64 {
+    ms * u64::from(jitter) / u64::from(u32::MAX)
 }
 
 /// `ms` moved by up to a fifth to either side, so that visitors who came together do not ask together for ever.

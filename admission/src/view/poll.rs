@@ -7,14 +7,17 @@ use arc_swap::{ArcSwap, Guard};
 use domain::limits::{HEARTBEAT_MS, STEP_MS};
 use domain::{Millis, Phase, SaleFold, SaleId};
 use futures_util::future::{join, join_all};
+use ledger::Ledger;
 use lua::hints::Seen;
 use lua::{LaneKeys, LineKeys, Redis};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::receipts::{NoBook, Receipts};
 use super::shown::Shown;
 use super::{Calibration, LineLooked, Looked, Place, Snapshot, place};
 use crate::clock::Clock;
+use crate::draw::{Book, Places};
 use crate::metrics::ToldMetrics;
 use crate::sales::SaleMap;
 use crate::step::{Answered, Stock};
@@ -27,7 +30,10 @@ const LOOK_GAP_MS: u64 = STEP_MS / 4;
 
 /// What this process shows of one sale's line and stock. Cheap to clone; reading it waits for nobody.
 #[derive(Clone, Debug, Default)]
-pub struct LineView(Arc<ArcSwap<Snapshot>>);
+pub struct LineView {
+    shot: Arc<ArcSwap<Snapshot>>,
+    receipts: Option<Receipts>,
+}
 
 impl LineView {
     /// A view that nobody has filled yet.
@@ -36,40 +42,57 @@ impl LineView {
         Self::default()
     }
 
+    /// A view that nobody has filled yet, of this sale, whose receipts can be read from this ledger.
+    #[must_use]
+    pub fn of(ledger: Ledger, sale: SaleId) -> Self {
+        Self { shot: Arc::default(), receipts: Some(Receipts::new(ledger, sale)) }
+    }
+
+    /// The receipts of the lobby, once it has closed. Read from the ledger by the first who asks.
+    ///
+    /// # Errors
+    /// [`NoBook`]; it may be asked for again.
+    pub async fn book(&self) -> Result<Arc<Book>, NoBook> {
+        match &self.receipts {
+            Some(receipts) => receipts.book().await,
+            None => Err(NoBook::NotClosed),
+        }
+    }
+
     /// The picture of now, for one request: hold it no longer than that.
     #[must_use]
     pub fn load(&self) -> Guard<Arc<Snapshot>> {
-        self.0.load()
+        self.shot.load()
     }
 
     /// The picture of now, to keep.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.0.load_full()
+        self.shot.load_full()
     }
 
     /// What the visitor with this ticket is told; `jitter` is any random number.
     #[must_use]
     pub fn place(&self, number: u64, jitter: u32) -> Place {
-        place(number, &self.0.load(), jitter)
+        place(number, &self.shot.load(), jitter)
     }
 
     /// The stock, unless it was read longer than [`STOCK_GOOD_FOR_MS`] ago.
     #[must_use]
     pub fn stock(&self, now: Millis) -> Option<Stock> {
-        self.0.load().stock(now, STOCK_GOOD_FOR_MS)
+        self.shot.load().stock(now, STOCK_GOOD_FOR_MS)
     }
 
     /// When Redis last showed the stock, and how long it took.
     #[must_use]
     pub fn redis(&self) -> Option<Answered> {
-        let shot = self.0.load();
+        let shot = self.shot.load();
         shot.stock_as_of.map(|at| Answered { at, took_ms: shot.look_ms })
     }
 
     /// Shows a picture; for the poller and for tests of those who read one.
     pub fn show(&self, shot: Snapshot) {
-        self.0.store(Arc::new(shot));
+        self.shot.store(Arc::new(shot));
     }
 }
 
@@ -124,6 +147,15 @@ impl Poller {
         }
     }
 
+    /// The order of a draw that was published since the last look: computed once, beside everything else.
+    async fn places(&self, shown: &Shown) -> Option<Arc<Places>> {
+        let order = shown.lobby.as_ref()?.order()?;
+        if self.view.load().lobby.as_ref().is_some_and(|lobby| lobby.places.is_some()) {
+            return None;
+        }
+        tokio::task::spawn_blocking(move || order.draw()).await.ok().map(Arc::new)
+    }
+
     /// One look: all calls are sent at once over one connection.
     async fn look(&self, fold: &SaleFold, line: &LineKeys, lanes: &[LaneKeys]) {
         let room = fold.doc.room().is_some();
@@ -132,13 +164,15 @@ impl Poller {
         let begin = Instant::now();
         let (lined, stocks) = join(lined, stocks).await;
         let took = begin.elapsed();
-        let looked = Looked {
-            line: lined.map(|look| LineLooked {
-                frontier: look.state.frontier,
-                shown: Shown::decode(&look.state.doc).unwrap_or_default(),
-            }),
-            lanes: stocks.into_iter().collect::<Result<Vec<_>, _>>().ok(),
+        let line = match lined {
+            Some(look) => {
+                let shown = Shown::decode(&look.state.doc).unwrap_or_default();
+                let places = self.places(&shown).await;
+                Some(LineLooked { frontier: look.state.frontier, shown, places })
+            }
+            None => None,
         };
+        let looked = Looked { line, lanes: stocks.into_iter().collect::<Result<Vec<_>, _>>().ok() };
         let mut next = self.view.load().after(&looked, &fold.doc, (self.clock)());
         next.look_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.view.show(next);

@@ -1,7 +1,10 @@
 //! What a line's owner publishes through Redis beside frontier and numbers: the part that is for showing only.
 
+use domain::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::draw::Seed;
+use crate::lobby::{Lobby, Order};
 use crate::step::{Binding, Gaps};
 
 /// Gaps that are published; later ones make the places shown too far back, never too near.
@@ -27,6 +30,46 @@ pub struct Shown {
     /// Numbers in front of the frontier that nobody stands behind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<(u64, u64)>,
+    /// The lobby; absent where nobody came early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lobby: Option<ShownLobby>,
+}
+
+/// What everybody may know of a lobby. All of it is in the log before it stands here.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ShownLobby {
+    /// Receipts.
+    pub count: u64,
+    /// Root over them, once it has closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Digest>,
+    /// The seed, once the order is drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Digest>,
+    /// The public value that the order follows from, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_value: Option<String>,
+}
+
+impl ShownLobby {
+    /// What the fold says.
+    #[must_use]
+    pub fn of(lobby: &Lobby) -> Option<Self> {
+        let drawn = lobby.drawn().filter(|_| lobby.is_over());
+        (lobby.count() > 0).then(|| Self {
+            count: lobby.count(),
+            root: lobby.closed().copied(),
+            seed: drawn.map(|drawn| drawn.seed),
+            public_value: drawn.and_then(|drawn| drawn.public_value.clone()),
+        })
+    }
+
+    /// What the order follows from, once it is drawn.
+    #[must_use]
+    pub fn order(&self) -> Option<Order> {
+        let (seed, root) = (Seed(self.seed?.0), self.root?);
+        Some(Order { seed, root, count: self.count, public_value: self.public_value.clone() })
+    }
 }
 
 impl Shown {
@@ -36,7 +79,7 @@ impl Shown {
         gaps.ranges().iter().filter(|(_, last)| *last > frontier).take(MAX_GAPS).copied().collect()
     }
 
-    /// As text for Redis: below 3 KiB, with 64 gaps of the longest numbers.
+    /// As text for Redis: below 6 KiB, with 64 gaps of the longest numbers and the longest public value.
     #[must_use]
     pub fn encode(&self) -> String {
         // Numbers and names only: writing them as JSON cannot fail. An empty text is read as nothing known.
@@ -68,10 +111,17 @@ mod tests {
             unclaimed: u64::MAX,
             binding: Binding::Unknown,
             gaps: Shown::gaps_of(&gaps, u64::MAX / 2 + 3),
+            lobby: Some(ShownLobby {
+                count: u64::MAX,
+                root: Some(Digest([255; 32])),
+                seed: Some(Digest([255; 32])),
+                // A character that JSON writes with two.
+                public_value: Some("\"".repeat(domain::limits::MAX_PUBLIC_VALUE_BYTES)),
+            }),
         };
         assert_eq!(shown.gaps.len(), MAX_GAPS);
         assert_eq!(shown.gaps[0].0, u64::MAX / 2 + 3, "one that the frontier is in still counts");
-        assert!(shown.encode().len() < 3_072 && 3_072 <= domain::limits::MAX_LINE_DOC_BYTES);
+        assert!(shown.encode().len() < 6_144 && 6_144 <= domain::limits::MAX_LINE_DOC_BYTES);
         assert_eq!(Shown::decode(&shown.encode()), Some(shown));
     }
 

@@ -1,10 +1,13 @@
 //! What one process shows of a line: the same for everybody, replaced as a whole.
 
+use std::sync::Arc;
+
 use domain::{ItemId, Millis, Phase, SaleDoc};
 use lua::lane::LaneStock;
 
-use super::shown::Shown;
+use super::shown::{Shown, ShownLobby};
 use super::stock::{Band, ItemStock};
+use crate::draw::Places;
 use crate::step::{Binding, Gaps, Stock};
 
 /// One process' picture of a sale's line and stock. Staleness only ever says "wait": the frontier was logged before
@@ -27,6 +30,8 @@ pub struct Snapshot {
     pub inside: u64,
     /// What holds the frontier.
     pub binding: Binding,
+    /// Who came before the sale opened; `None`: nobody.
+    pub lobby: Option<LobbyView>,
     /// Stock by item, in the document's order; empty until it was read once.
     pub items: Vec<ItemStock>,
     /// The last event applied in each lane when the stock was last read.
@@ -43,6 +48,15 @@ pub struct Snapshot {
     pub look_ms: u64,
     /// When Redis last answered for line and stock, by this process' clock; `None`: not yet.
     pub as_of: Option<Millis>,
+}
+
+/// The lobby as one process shows it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LobbyView {
+    /// What the owner published of it.
+    pub shown: ShownLobby,
+    /// The order, computed here from what is published: 4 bytes per visitor. `None` until it is drawn.
+    pub places: Option<Arc<Places>>,
 }
 
 /// What a sale's line does, in one word for everybody.
@@ -87,6 +101,8 @@ pub struct LineLooked {
     pub frontier: u64,
     /// The owner's words.
     pub shown: Shown,
+    /// The order that follows from them, where it had to be computed.
+    pub places: Option<Arc<Places>>,
 }
 
 impl Snapshot {
@@ -121,6 +137,30 @@ impl Snapshot {
         if self.gaps.ranges() != line.shown.gaps {
             self.gaps = line.shown.gaps.iter().copied().collect();
         }
+        self.see_lobby(line);
+    }
+
+    /// What was published of a lobby stays: an older copy of Redis takes back neither its closing nor its draw.
+    fn see_lobby(&mut self, line: &LineLooked) {
+        let Some(shown) = &line.shown.lobby else { return };
+        let stage = |shown: &ShownLobby| (shown.seed.is_some(), shown.root.is_some(), shown.count);
+        let lobby = self.lobby.get_or_insert_default();
+        if stage(shown) >= stage(&lobby.shown) && lobby.places.is_none() {
+            lobby.shown = shown.clone();
+            lobby.places = line.places.clone();
+        }
+    }
+
+    /// Whether the lobby has closed and its order is not known yet.
+    #[must_use]
+    pub fn is_being_drawn(&self) -> bool {
+        self.lobby.as_ref().is_some_and(|lobby| lobby.shown.root.is_some() && lobby.places.is_none())
+    }
+
+    /// The number that the draw gave to the receipt of this index; `None` while it is not drawn.
+    #[must_use]
+    pub fn number_of(&self, index: u64) -> Option<u64> {
+        self.lobby.as_ref()?.places.as_ref()?.of(index).map(u64::from)
     }
 
     fn see_stock(&mut self, lanes: &[LaneStock], doc: &SaleDoc) {
@@ -170,7 +210,7 @@ impl Snapshot {
     }
 
     fn shows_the_same(&self, other: &Self) -> bool {
-        let line = |shot: &Self| (shot.frontier, shot.pace_per_minute);
+        let line = |shot: &Self| (shot.frontier, shot.pace_per_minute, shot.is_being_drawn());
         line(self) == line(other)
             && self.items.iter().map(|item| item.band).eq(other.items.iter().map(|item| item.band))
     }

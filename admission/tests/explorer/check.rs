@@ -4,8 +4,9 @@ use admission::fold::Standing;
 use admission::meter::{MINUTE_MS, SECOND_MS, per_second};
 use domain::limits::PASS_SKEW_MS;
 
+use crate::lobby::step;
 use crate::moves::take;
-use crate::state::{CAP, Entry, PACE, Rules, State, TICK_MS, TTL_MS, VISITORS, bit, numbers};
+use crate::state::{CAP, Entry, Hall, Owner, PACE, Rules, State, TICK_MS, TTL_MS, VISITORS, bit, numbers};
 
 pub fn check(state: &State) -> Result<(), String> {
     if let Some(why) = state.broken {
@@ -13,7 +14,8 @@ pub fn check(state: &State) -> Result<(), String> {
     }
     let head = u8::try_from(state.log.len()).unwrap();
     // The fold refuses: a frontier that goes back, a pass beyond it, a number granted twice, time that goes back.
-    state.fold(head).map_err(|why| format!("L2, L4, L7: {why}"))?;
+    let fold = state.fold(head).map_err(|why| format!("L2, L4, L7: {why}"))?;
+    crate::lobby::check(state, &fold)?;
     for a in 0..VISITORS {
         if (0..a).any(|b| state.tickets[a] & state.tickets[b] != 0) {
             return Err("L1: two visitors hold one number".into());
@@ -49,6 +51,24 @@ fn meter(state: &State) -> Result<(), String> {
     Ok(())
 }
 
+/// Closes and draws the lobby as far as that is not done. The first entry carries the gap.
+fn draw(state: &mut State, mut gap: Option<(u8, u8)>) -> Result<bool, String> {
+    let mut wrote = false;
+    loop {
+        let fold = state.fold(u8::try_from(state.log.len()).unwrap()).map_err(|why| why.to_string())?;
+        let lobby = fold.lobby();
+        let hall = match (lobby.count(), lobby.closed(), lobby.drawn()) {
+            (0, ..) | (_, Some(_), Some(_)) => return Ok(wrote),
+            (_, None, _) => Hall::Closed,
+            (_, Some(_), None) => Hall::Drawn,
+        };
+        let owner = Owner { gap: gap.take(), ..state.owners[0].unwrap() };
+        let entry = step(state, 0, &owner, &fold, hall);
+        state.log.push(entry);
+        wrote = true;
+    }
+}
+
 /// L8: from any state a new owner, without further faults, gives every unused ticket its pass, lowest first.
 pub fn drain(from: &State) -> Result<(), String> {
     let mut state = from.clone();
@@ -58,7 +78,13 @@ pub fn drain(from: &State) -> Result<(), String> {
     let owner = state.owners[0].unwrap();
     state.now += u8::try_from((TTL_MS + PASS_SKEW_MS + SECOND_MS) / TICK_MS + 2).unwrap();
     let mut gap = owner.gap;
-    let waiting: u16 = state.tickets.iter().fold(0, |all, mine| all | mine);
+    let drawn = draw(&mut state, gap).map_err(|why| format!("L8: {why}"))?;
+    gap = gap.filter(|_| !drawn);
+    let mut waiting: u16 = state.tickets.iter().fold(0, |all, mine| all | mine);
+    let fold = state.fold(u8::try_from(state.log.len()).unwrap()).map_err(|why| format!("L8: {why}"))?;
+    let lobby = fold.lobby();
+    waiting |=
+        (0..lobby.count()).filter_map(|n| lobby.number_of(n)).map(|n| bit(u8::try_from(n).unwrap())).sum::<u16>();
     for number in numbers(waiting) {
         let mut fold = state.fold(u8::try_from(state.log.len()).unwrap()).map_err(|why| format!("L8: {why}"))?;
         if fold.used(number.into()) {
@@ -78,8 +104,15 @@ pub fn drain(from: &State) -> Result<(), String> {
                 front = gaps.advance(front, to.into(), 1).0;
             }
         }
-        let entry =
-            Entry { at: at.0, to, front: u8::try_from(front).unwrap(), granted: bit(number), ended, gap: gap.take() };
+        let entry = Entry {
+            at: at.0,
+            to,
+            front: u8::try_from(front).unwrap(),
+            granted: bit(number),
+            ended,
+            gap: gap.take(),
+            hall: Hall::Nothing,
+        };
         let room = fold.room(PACE, CAP, u64::from(ended.count_ones()), at);
         if fold.standing(number.into(), at) == Standing::Ended || room.meter == 0 || room.places == 0 {
             return Err(format!("L8: ticket {number} never gets in: {room:?}"));

@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod check;
+mod lobby;
 mod moves;
 mod search;
 mod state;
@@ -65,6 +66,40 @@ fn calls_and_appends_that_nobody_saw_end_keep_meter_cap_and_order() {
     holds("unknown appends, everybody in line", &State::warm(appends));
     let joins = Budget { owners: 1, rollbacks: 1, unknown_joins: 1, ticks: 2, ..Budget::default() };
     holds("unknown joins, from the start", &State::start(joins));
+}
+
+#[test]
+fn a_lobby_keeps_its_receipts_and_its_order_whoever_owns_the_line() {
+    let owners = Budget { owners: 2, ticks: 3, ..Budget::default() };
+    holds("lobby, take-overs, clocks that differ", &State::lobby(owners));
+    let lost = Budget { owners: 1, losses: 1, ticks: 2, ..Budget::default() };
+    holds("lobby, Redis is lost", &State::lobby(lost));
+    let unknown = Budget { owners: 1, unknown_appends: 2, ticks: 2, ..Budget::default() };
+    holds("lobby, unknown appends", &State::lobby(unknown));
+}
+
+#[test]
+fn a_receipt_answered_before_it_is_logged_is_given_to_another() {
+    let start = State::lobby(Budget { owners: 1, ticks: 2, ..Budget::default() });
+    breaks("receipt before the log", &start, Rules { receipt_log_first: false, ..Rules::default() }, "L9");
+}
+
+#[test]
+fn a_lobby_that_is_closed_by_a_clock_takes_visitors_behind_its_root() {
+    let start = State::lobby(Budget { owners: 1, ticks: 2, ..Budget::default() });
+    breaks("closed by a clock", &start, Rules { closed_by_log: false, ..Rules::default() }, "L2");
+}
+
+#[test]
+fn numbers_given_out_before_the_lobby_has_closed_are_the_lobby_s() {
+    let start = State::lobby(Budget { ticks: 2, ..Budget::default() });
+    breaks("numbers before the closing", &start, Rules { close_before_numbers: false, ..Rules::default() }, "L2");
+}
+
+#[test]
+fn calls_before_the_draw_call_nobody_knows_whom() {
+    let start = State::lobby(Budget { ticks: 2, ..Budget::default() });
+    breaks("calls before the draw", &start, Rules { draw_before_calls: false, ..Rules::default() }, "L2");
 }
 
 #[test]

@@ -4,9 +4,12 @@ use admission::fold::{LineFold, Standing};
 use domain::Millis;
 use domain::limits::PASS_SKEW_MS;
 
-use crate::state::{BLOCK, CAP, ENTRIES, Entry, Late, MOST, Owner, PACE, Redis, Rules, State, VISITORS, bit, numbers};
+use crate::lobby;
+use crate::state::{
+    BLOCK, CAP, Entry, Hall, Late, MOST, Owner, PACE, Redis, Rules, State, VISITORS, bit, numbers, visitor,
+};
 
-type Moves = Vec<(String, State)>;
+pub type Moves = Vec<(String, State)>;
 
 pub fn moves(state: &State, rules: Rules) -> Moves {
     let mut all = Vec::new();
@@ -15,6 +18,7 @@ pub fn moves(state: &State, rules: Rules) -> Moves {
             Some(owner) => {
                 let fold = state.fold(owner.head).expect("an owner folds what it has read");
                 visitors(state, rules, i, owner, &fold, &mut all);
+                lobby::moves(state, rules, i, owner, &fold, &mut all);
                 entries(state, rules, i, owner, fold, &mut all);
                 publish(state, i, owner, &mut all);
             }
@@ -49,7 +53,7 @@ fn visitors(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFol
 
 /// The join script: a record that exists wins, unless its pass has ended; else the owner's next number.
 fn join(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFold, v: usize, all: &mut Moves) {
-    if state.joins[v] == 0 {
+    if state.joins[v] == 0 || !state.is_open(i) || fold.lobby().index_of(&visitor(v)).is_some() {
         return;
     }
     let known = state.redis.tickets[v];
@@ -107,15 +111,20 @@ fn answer(state: &mut State, number: u8, expires: u64) {
 
 /// What the owner may append now: with or without calling one more.
 fn entries(state: &State, rules: Rules, i: usize, owner: &Owner, mut fold: LineFold, all: &mut Moves) {
-    if state.log.len() >= ENTRIES {
+    if state.log.len() >= state.entries() || !state.is_open(i) {
         return;
     }
+    let lobby = fold.lobby();
+    let (may_count, may_call) = (
+        lobby.count() == 0 || lobby.closed().is_some() || !rules.close_before_numbers,
+        lobby.is_over() || !rules.draw_before_calls,
+    );
     let at = state.clock(i).not_before(fold.at());
     let due = if rules.skew { at } else { at.plus(PASS_SKEW_MS) };
     let mut ended: u16 = fold.overdue(due, 64).map(|n| bit(u8::try_from(n).unwrap())).sum();
     ended |= numbers(owner.ends).filter(|n| fold.is_active((*n).into())).map(bit).sum::<u16>();
     let granted = grants(state, rules, owner, &mut fold, ended, at);
-    let to = if owner.next > owner.to && fold.numbers_to() < MOST.into() {
+    let to = if may_count && owner.next > owner.to && fold.numbers_to() < MOST.into() {
         fold.numbers_to() + u64::from(BLOCK)
     } else {
         fold.numbers_to()
@@ -123,8 +132,9 @@ fn entries(state: &State, rules: Rules, i: usize, owner: &Owner, mut fold: LineF
     let to = u8::try_from(to).unwrap();
     let front = u8::try_from(fold.frontier()).unwrap();
     let (called, _) = fold.gaps().advance(fold.frontier(), u64::from(owner.next - 1), 1);
-    for front in [front, u8::try_from(called).unwrap()] {
-        let entry = Entry { at: at.0, to, front, granted, ended, gap: owner.gap };
+    let called = if may_call { u8::try_from(called).unwrap() } else { front };
+    for front in [front, called] {
+        let entry = Entry { at: at.0, to, front, granted, ended, gap: owner.gap, hall: Hall::Nothing };
         let says = granted | ended != 0
             || u64::from(to) > fold.numbers_to()
             || u64::from(front) > fold.frontier()
@@ -161,7 +171,7 @@ fn grants(state: &State, rules: Rules, owner: &Owner, fold: &mut LineFold, ended
 }
 
 /// The ledger: all or nothing, only while fence and head are the writer's. The answer may get lost, or the append land later.
-fn append(state: &State, i: usize, owner: &Owner, entry: Entry, all: &mut Moves) {
+pub fn append(state: &State, i: usize, owner: &Owner, entry: Entry, all: &mut Moves) {
     let fits = state.fence == owner.fence && state.log.len() == usize::from(owner.head);
     let name = format!("owner {i} appends {entry:?}");
     let mut next = state.clone();
@@ -198,6 +208,7 @@ fn appended(next: &mut State, i: usize, entry: Entry) {
     owner.ends = 0;
     let fold = next.fold(u8::try_from(next.log.len()).unwrap());
     let Ok(fold) = fold else { return };
+    lobby::appended(next, i, entry, &fold);
     for number in numbers(entry.granted) {
         answer(next, number, entry.at + fold.pass_ttl_ms());
     }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use admission::draw::Seed;
 use admission::fold::{BadLine, LineFold};
-use domain::{LineEvent, Millis};
+use domain::{Digest, LineEvent, LobbyEvent, Millis, SaleId, VisitorHash};
 
 /// Visitors.
 pub const VISITORS: usize = 3;
@@ -21,6 +22,8 @@ pub const BLOCK: u8 = 2;
 pub const MOST: u8 = 6;
 /// Entries of the log.
 pub const ENTRIES: usize = 7;
+/// Entries of a log that begins with a lobby.
+pub const LOBBY_ENTRIES: usize = 9;
 /// How far the second owner's clock is ahead of the lane's and the first owner's; at most `PASS_SKEW_MS`.
 pub const AHEAD_MS: u64 = 1_000;
 
@@ -56,12 +59,42 @@ pub struct Rules {
     pub log_first: bool,
     /// The cap counts the passes of the log, not those the owner granted itself.
     pub cap_by_log: bool,
+    /// A receipt is answered after its entry is in the log.
+    pub receipt_log_first: bool,
+    /// The lobby is closed by the log, not by a clock.
+    pub closed_by_log: bool,
+    /// Numbers are given out after the lobby has closed.
+    pub close_before_numbers: bool,
+    /// Nobody is called before the order is in the log.
+    pub draw_before_calls: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { skew: true, meter_rebuilt: true, new_block: true, skip_unknown: true, log_first: true, cap_by_log: true }
+        Self {
+            skew: true,
+            meter_rebuilt: true,
+            new_block: true,
+            skip_unknown: true,
+            log_first: true,
+            cap_by_log: true,
+            receipt_log_first: true,
+            closed_by_log: true,
+            close_before_numbers: true,
+            draw_before_calls: true,
+        }
     }
+}
+
+/// What an entry says of the lobby.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Hall {
+    #[default]
+    Nothing,
+    /// This visitor comes.
+    Came(u8),
+    Closed,
+    Drawn,
 }
 
 /// An entry of the log; numbers as bit masks.
@@ -73,6 +106,7 @@ pub struct Entry {
     pub granted: u16,
     pub ended: u16,
     pub gap: Option<(u8, u8)>,
+    pub hall: Hall,
 }
 
 pub const fn bit(number: u8) -> u16 {
@@ -83,8 +117,32 @@ pub fn numbers(mask: u16) -> impl Iterator<Item = u8> {
     (1..=MOST).filter(move |n| mask & bit(*n) != 0)
 }
 
+/// Decides the order.
+pub const SEED: Seed = Seed([3; 32]);
+
+pub fn sale() -> SaleId {
+    "night".parse().unwrap()
+}
+
+pub fn visitor(who: usize) -> VisitorHash {
+    VisitorHash([u8::try_from(who).unwrap(); 16])
+}
+
 impl Entry {
-    pub fn event(&self) -> LineEvent {
+    /// The event as an owner with this fold writes it.
+    pub fn event(&self, fold: &mut LineFold) -> LineEvent {
+        let lobby = match self.hall {
+            Hall::Nothing => None,
+            Hall::Came(who) => Some(LobbyEvent::Came {
+                commitment: fold.lobby().commitment().is_none().then(|| SEED.commitment()),
+                receipts: vec![visitor(who.into())],
+            }),
+            Hall::Closed => {
+                let root = fold.lobby_mut().root(&sale());
+                Some(LobbyEvent::Closed { count: fold.lobby().count(), root })
+            }
+            Hall::Drawn => Some(LobbyEvent::Drawn { seed: Digest(SEED.0), public_value: None }),
+        };
         LineEvent {
             at: Millis(self.at),
             numbers_to: self.to.into(),
@@ -93,6 +151,7 @@ impl Entry {
             ended: numbers(self.ended).map(u64::from).collect(),
             gap: self.gap.map(|(first, last)| (first.into(), last.into())),
             pass_ttl_ms: Some(TTL_MS),
+            lobby,
         }
     }
 }
@@ -150,6 +209,10 @@ pub struct State {
     /// Passes marked ended in the lane.
     pub left: u16,
     pub joins: [u8; VISITORS],
+    /// When the sale opens, milliseconds; 0: it is open.
+    pub opens_ms: u64,
+    /// Indices of receipts that visitors were answered.
+    pub receipts: [Option<u8>; VISITORS],
     pub budget: Budget,
     /// What a move found broken.
     pub broken: Option<&'static str>,
@@ -172,9 +235,33 @@ impl State {
             answered: BTreeMap::new(),
             left: 0,
             joins: [2, 1, 1],
+            opens_ms: 0,
+            receipts: [None; VISITORS],
             budget,
             broken: None,
         }
+    }
+
+    /// A sale that opens with the first tick, by the first owner's clock; the lobby is empty.
+    pub fn lobby(budget: Budget) -> Self {
+        let mut state = Self::start(budget);
+        state.log = vec![Entry { at: 0, ..Entry::default() }];
+        let owner = Owner { fence: 1, head: 1, from: 1, next: 1, to: 0, gap: None, claims: 0, ends: 0 };
+        state.owners = [Some(owner), None];
+        // The second owner's clock is behind: it takes the sale for closed a little longer.
+        (state.opens_ms, state.ahead_ms, state.joins) = (TICK_MS, 0, [1, 1, 1]);
+        state
+    }
+
+    /// Whether the sale is open by the clock of owner `i`. In a lobby the second one is a tick behind.
+    pub fn is_open(&self, i: usize) -> bool {
+        let behind = if i == 1 { TICK_MS } else { 0 };
+        self.opens_ms == 0 || self.clock(i).0 >= self.opens_ms + behind
+    }
+
+    /// Entries that the log may have.
+    pub const fn entries(&self) -> usize {
+        if self.opens_ms == 0 { ENTRIES } else { LOBBY_ENTRIES }
     }
 
     /// Everybody has joined and two are called: what is left is claims, owners and time.
@@ -193,7 +280,12 @@ impl State {
     pub fn fold(&self, head: u8) -> Result<LineFold, BadLine> {
         let mut fold = LineFold::new(0);
         for (n, entry) in self.log.iter().take(head.into()).enumerate() {
-            fold.apply(n as u64 + 1, &entry.event())?;
+            let event = entry.event(&mut fold);
+            fold.apply(n as u64 + 1, &event)?;
+        }
+        if fold.lobby().count() > 0 {
+            let last = u64::from(head);
+            fold.lobby_mut().settle(&sale()).map_err(|why| BadLine::Lobby(last, why))?;
         }
         Ok(fold)
     }

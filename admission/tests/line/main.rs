@@ -8,6 +8,7 @@ mod everyday;
 mod figures;
 mod history;
 mod ledger_faults;
+mod lobby;
 mod owners;
 mod redis_faults;
 mod shown;

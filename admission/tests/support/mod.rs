@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use admission::draw::Seed;
 use admission::{Claim, Clock, Joined, Line, LineConfig, LineError, LineStatus, LineView, Sales, Snapshot, clock};
 use domain::event::Event as _;
-use domain::{Actor, LineEvent, LogId, Millis, SaleDoc, SaleId, VisitorHash};
+use domain::{Actor, LineEvent, LogId, Millis, PublicValue, SaleDoc, SaleId, VisitorHash};
 use ledger::Ledger;
 use ledger::faulty::Faulty;
 use lua::server::TestRedis;
@@ -25,11 +26,12 @@ pub struct RoomOf {
     pub cap: u32,
     pub ttl_ms: u64,
     pub grace_ms: u64,
+    pub public_value: Option<PublicValue>,
 }
 
 impl Default for RoomOf {
     fn default() -> Self {
-        Self { pace: 60_000, cap: 10_000, ttl_ms: 60_000, grace_ms: 30_000 }
+        Self { pace: 60_000, cap: 10_000, ttl_ms: 60_000, grace_ms: 30_000, public_value: None }
     }
 }
 
@@ -45,7 +47,13 @@ pub fn doc(room: &RoomOf) -> SaleDoc {
     let domain::Admission::Room(to) = &mut doc.admission else { panic!("a waiting room") };
     (to.pace_per_minute, to.active_passes) = (room.pace, room.cap);
     (to.pass_ttl_ms, to.claim_grace_ms) = (room.ttl_ms, room.grace_ms);
+    to.public_value.clone_from(&room.public_value);
     doc
+}
+
+/// Decides the order of the lobby.
+pub fn seed() -> Seed {
+    Seed::of(&[9; 32], &sale())
 }
 
 pub fn actor() -> Actor {
@@ -122,13 +130,23 @@ impl World {
         self.start_with(name, self.server.redis())
     }
 
+    /// Starts an owner that has other keys.
+    pub fn start_seeded(&self, name: &str, seed: Seed) -> Owner {
+        self.start_as(name, self.server.redis(), seed)
+    }
+
     pub fn start_with(&self, name: &str, redis: Redis) -> Owner {
+        self.start_as(name, redis, seed())
+    }
+
+    fn start_as(&self, name: &str, redis: Redis, seed: Seed) -> Owner {
         let config = LineConfig {
             sale: sale(),
             owner: name.into(),
             sales: self.sales.watch(),
             view: self.view.clone(),
             clock: self.clock.clock(),
+            seed,
         };
         let (line, owner) = admission::line(config, redis, self.ledger.clone());
         let (stop, stopped) = watch::channel(false);

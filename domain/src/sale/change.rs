@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Admission, SaleDoc};
+use super::{Admission, Room, SaleDoc};
 use crate::id::ItemId;
 use crate::table::Mistake;
 
@@ -43,6 +43,7 @@ impl SaleDoc {
                 mistakes.push(Mistake::new("admission", "none", "must stay a waiting room for the life of the sale"));
             }
         }
+        self.change_public_value(new, &mut mistakes);
         let currency = |doc: &Self| doc.items.iter().find_map(|item| item.price).map(|price| price.currency);
         if let (Some(old), Some(now)) = (currency(self), currency(new))
             && old != now
@@ -51,6 +52,31 @@ impl SaleDoc {
         }
         let stock = self.added(new, &mut mistakes);
         if mistakes.is_empty() { Ok(stock) } else { Err(mistakes) }
+    }
+
+    /// What is named in advance stays, and a value that was told is told: an operator who could choose again could choose the order.
+    fn change_public_value(&self, new: &Self, mistakes: &mut Vec<Mistake>) {
+        let (Some(old), Some(new)) = (self.room(), new.room()) else { return };
+        let named = |room: &Room| room.public_value.as_ref().map(|public| public.named.clone());
+        if named(old) != named(new) {
+            let key = "admission.public_value.named";
+            mistakes.push(Mistake::new(
+                key,
+                named(new).unwrap_or_default(),
+                "must stay as it was when the sale was created",
+            ));
+        }
+        let value = |room: &Room| room.public_value.as_ref().and_then(|public| public.value.clone());
+        if let Some(told) = value(old)
+            && value(new).as_ref() != Some(&told)
+        {
+            let key = "admission.public_value.value";
+            mistakes.push(Mistake::new(
+                key,
+                value(new).unwrap_or_default(),
+                format!("must stay {told:?}: it was told before"),
+            ));
+        }
     }
 
     fn added(&self, new: &Self, mistakes: &mut Vec<Mistake>) -> BTreeMap<ItemId, u64> {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Admission, HoldTimes, Item, Room, SaleDoc};
+use super::{Admission, HoldTimes, Item, PublicValue, Room, SaleDoc};
 use crate::id::{ItemId, SaleId};
 use crate::limits::{
-    MAX_ACTIVE_PASSES, MAX_ITEMS, MAX_LANES, MAX_PACE_PER_MINUTE, MAX_SALE_DOC_BYTES, MAX_TITLE_CHARS, MAX_TTL_MS,
-    MAX_UNITS, MAX_UNITS_PER_VISITOR, MIN_TTL_MS,
+    MAX_ACTIVE_PASSES, MAX_ITEMS, MAX_LANES, MAX_PACE_PER_MINUTE, MAX_PUBLIC_VALUE_CHARS, MAX_SALE_DOC_BYTES,
+    MAX_TITLE_CHARS, MAX_TTL_MS, MAX_UNITS, MAX_UNITS_PER_VISITOR, MIN_TTL_MS,
 };
 use crate::money::{Currency, Money};
 use crate::table::{Mistake, Reader, parse_json, parse_toml};
@@ -52,12 +52,7 @@ impl SaleDoc {
         put(&mut doc, "closes_at", self.closes_at.map(|at| json!(at.to_string())));
         let admission = match &self.admission {
             Admission::None => json!("none"),
-            Admission::Room(room) => json!({
-                "pace_per_minute": room.pace_per_minute,
-                "active_passes": room.active_passes,
-                "pass_ttl": duration_text(room.pass_ttl_ms),
-                "claim_grace": duration_text(room.claim_grace_ms),
-            }),
+            Admission::Room(room) => room_value(room),
         };
         doc.insert("admission".to_owned(), admission);
         let hold =
@@ -94,6 +89,16 @@ fn put(doc: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         doc.insert(key.to_owned(), value);
     }
+}
+
+fn room_value(room: &Room) -> Value {
+    let mut value = Map::new();
+    value.insert("pace_per_minute".to_owned(), json!(room.pace_per_minute));
+    value.insert("active_passes".to_owned(), json!(room.active_passes));
+    value.insert("pass_ttl".to_owned(), json!(duration_text(room.pass_ttl_ms)));
+    value.insert("claim_grace".to_owned(), json!(duration_text(room.claim_grace_ms)));
+    put(&mut value, "public_value", room.public_value.as_ref().map(|public| json!(public)));
+    Value::Object(value)
 }
 
 fn item_value(item: &Item) -> Value {
@@ -166,7 +171,13 @@ fn read_room(t: &mut Reader<'_>) -> Option<Room> {
     let active = t.need("active_passes", active);
     let pass_ttl_ms = t.duration_ms("pass_ttl", MIN_TTL_MS..=MAX_TTL_MS).unwrap_or(PASS_TTL_MS);
     let claim_grace_ms = t.duration_ms("claim_grace", MIN_TTL_MS..=MAX_TTL_MS).unwrap_or(CLAIM_GRACE_MS);
-    Some(Room { pace_per_minute: pace?, active_passes: active?, pass_ttl_ms, claim_grace_ms })
+    let public_value = t.table("public_value", |t| {
+        let named = t.text("named", MAX_TITLE_CHARS);
+        let named = t.need("named", named);
+        let value = t.text("value", MAX_PUBLIC_VALUE_CHARS);
+        Some(PublicValue { named: named?, value })
+    });
+    Some(Room { pace_per_minute: pace?, active_passes: active?, pass_ttl_ms, claim_grace_ms, public_value })
 }
 
 fn read_items(t: &mut Reader<'_>) -> Option<Vec<Item>> {

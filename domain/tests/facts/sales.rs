@@ -277,7 +277,7 @@ proptest! {
         opens in prop::option::of(0_u64..200_000_000_000_000), title in prop::option::of("[^\\p{Cc}]{1,120}"), room: bool,
     ) {
         let admission = if room {
-            Admission::Room(domain::Room { pace_per_minute: pace, active_passes: 7, pass_ttl_ms: ttl, claim_grace_ms: 100 })
+            Admission::Room(domain::Room { pace_per_minute: pace, active_passes: 7, pass_ttl_ms: ttl, claim_grace_ms: 100, public_value: None })
         } else {
             Admission::None
         };
@@ -288,4 +288,26 @@ proptest! {
         };
         prop_assert_eq!(SaleDoc::from_json(&doc.to_json()).map_err(|m| said(&m)), Ok(doc));
     }
+}
+
+#[test]
+fn a_public_value_is_named_in_advance_and_told_once() {
+    let read = |admission: &str| {
+        let room = format!("pace_per_minute = 60, active_passes = 7{admission}");
+        read(&format!("id = \"a\"\nadmission = {{ {room} }}\nitems = [{{ id = \"x\", units = 1 }}]"))
+    };
+    let (none, named) = (read(""), read(", public_value = { named = \"round 42\" }"));
+    let told = read(", public_value = { named = \"round 42\", value = \"abc\" }");
+    let other = read(", public_value = { named = \"round 42\", value = \"abd\" }");
+    assert_eq!(SaleDoc::from_json(&told.to_json()).unwrap(), told);
+    named.change(&told).unwrap();
+    for (from, to) in [(&none, &named), (&named, &none), (&told, &other), (&told, &named)] {
+        let mistakes = from.change(to).unwrap_err();
+        assert!(mistakes[0].key.starts_with("admission.public_value"), "{mistakes:?}");
+    }
+    let long = format!("public_value = {{ named = \"x\", value = \"{}\" }}", "a".repeat(300));
+    let text = format!(
+        "id = \"a\"\nadmission = {{ pace_per_minute = 60, active_passes = 7, {long} }}\nitems = [{{ id = \"x\", units = 1 }}]"
+    );
+    assert!(SaleDoc::from_toml(&text).is_err());
 }

@@ -85,6 +85,8 @@ struct LineFigures {
     frontier: u64,
     /// Highest number that may have been given out.
     issued: u64,
+    /// Receipts of the lobby, until they are drawn.
+    lobby: u64,
     /// Passes alive.
     active: u64,
     /// Called, and not come yet.
@@ -154,6 +156,7 @@ fn line(line: &admission::Line) -> LineFigures {
         redis_failing: status.redis_failing,
         frontier: status.frontier,
         issued: status.issued,
+        lobby: status.lobby,
         active: status.active,
         unclaimed: status.unclaimed,
         binding: status.binding.as_str(),

@@ -54,6 +54,10 @@ pub(crate) struct SaleBody<'a> {
     closes_in_ms: Option<u64>,
     /// Whether a hold needs a pass from the line.
     waiting_room: bool,
+    /// What the seed of the lobby's draw hashes to (`/draw`); only with a waiting room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    draw_commitment: Option<String>,
     /// Milliseconds a hold lives.
     hold_ttl_ms: u64,
     /// What one visitor may have.
@@ -162,6 +166,7 @@ fn render(sale: &SaleHandle, now: Millis, phase: Phase) -> Rendered {
         opens_in_ms: None,
         closes_at: doc.closes_at.map(|at| at.to_string()),
         closes_in_ms: None,
+        draw_commitment: doc.room().map(|_| sale.commitment.to_string()),
         waiting_room: !matches!(doc.admission, Admission::None),
         hold_ttl_ms: doc.hold.ttl_ms,
         limits: LimitsBody {

@@ -1,6 +1,6 @@
 //! Who asks, and what they bring along. Every token is verified before a queue or a store is touched.
 
-use domain::token::{Pass, Ticket, TokenError};
+use domain::token::{Pass, TokenError};
 use domain::{Millis, SaleId, VisitorHash, VisitorId, limits};
 use http::header::{HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
 
@@ -152,21 +152,54 @@ pub(crate) fn cookie(
     cookie::set(name, value, sale, lives_ms, secure)
 }
 
-/// The ticket that claims need: this visitor's, in this sale.
-pub(crate) fn ticket(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Ticket, Problem> {
+/// What stands for a place: a ticket with its number, or a receipt of the lobby.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The ticket's number, or what the draw gave to the receipt.
+    Number(u64),
+    /// A receipt whose number is not drawn yet.
+    Receipt(u64),
+}
+
+/// The place that claims need: this visitor's, in this sale.
+pub(crate) fn place(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Place, Problem> {
     let none = "No ticket came with the request: send the cookie hf_ticket or the header Holdfast-Ticket.";
     let carried = carried(call, TICKET_HEADER, cookie::TICKET)?.ok_or_else(|| Problem::new(Name::Forbidden, none))?;
-    let verified = call.app.keyring.load().verify_ticket(carried.text, sale.id(), visitor, call.now());
-    verified.map_err(|error| not_theirs("ticket", error))
+    let place = opened(call, sale, visitor, carried.text).map_err(|error| not_theirs("ticket", error))?;
+    Ok(match place {
+        Place::Receipt(index) => sale.view.load().number_of(index).map_or(place, Place::Number),
+        Place::Number(_) => place,
+    })
+}
+
+/// What the token itself says.
+fn opened(call: &Call, sale: &SaleHandle, visitor: &VisitorHash, text: &str) -> Result<Place, TokenError> {
+    let (ring, now) = (call.app.keyring.load(), call.now());
+    match ring.verify_ticket(text, sale.id(), visitor, now) {
+        Err(TokenError::WrongKind) => match ring.verify_receipt(text, sale.id(), visitor, now) {
+            Err(TokenError::WrongKind) => Err(TokenError::WrongKind),
+            receipt => receipt.map(|receipt| Place::Receipt(receipt.index)),
+        },
+        ticket => ticket.map(|ticket| Place::Number(ticket.number)),
+    }
+}
+
+/// The index of a receipt that came along where none is needed.
+pub(crate) fn receipt_if_any(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Option<u64> {
+    let carried = carried(call, TICKET_HEADER, cookie::TICKET).ok()??;
+    match opened(call, sale, visitor, carried.text) {
+        Ok(Place::Receipt(index)) => Some(index),
+        _ => None,
+    }
 }
 
 /// The ticket a join may present. An expired one is as none: joining gives a new one. A cookie that is no good is not held
-/// against a browser either.
+/// against a browser either. Of a receipt the line's owner knows more than it says.
 pub(crate) fn presented(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Option<u64>, Problem> {
     let Some(carried) = carried(call, TICKET_HEADER, cookie::TICKET)? else { return Ok(None) };
-    match call.app.keyring.load().verify_ticket(carried.text, sale.id(), visitor, call.now()) {
-        Ok(ticket) => Ok(Some(ticket.number)),
-        Err(TokenError::Expired) => Ok(None),
+    match opened(call, sale, visitor, carried.text) {
+        Ok(Place::Number(number)) => Ok(Some(number)),
+        Ok(Place::Receipt(_)) | Err(TokenError::Expired) => Ok(None),
         Err(_) if carried.by_cookie => Ok(None),
         Err(error) => Err(not_theirs("ticket", error)),
     }

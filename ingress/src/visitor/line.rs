@@ -116,6 +116,12 @@ fn render(sale: &SaleHandle, shot: &Snapshot, from: &From) -> Rendered {
 
 fn message(sale: &SaleHandle, shot: &Snapshot, phase: Phase) -> String {
     use admission::view::Band;
+    if phase == Phase::Open && shot.is_being_drawn() {
+        let named = sale.fold.doc.room().and_then(|room| room.public_value.as_ref()).map(|public| &public.named);
+        let when =
+            named.map_or_else(String::new, |named| format!(" It needs a value that everybody can look up: {named}."));
+        return format!("The lobby is being drawn, the first are called then.{when}");
+    }
     match (phase, shot.band) {
         (Phase::Scheduled, _) => match sale.fold.doc.opens_at {
             Some(at) => format!("The sale opens at {at}. Coming early gives no advantage."),

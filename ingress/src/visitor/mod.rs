@@ -2,6 +2,7 @@
 
 pub(crate) mod bookings;
 pub(crate) mod catalogue;
+pub(crate) mod draw;
 pub(crate) mod holds;
 mod identity;
 pub(crate) mod line;
@@ -23,10 +24,14 @@ routes! {
         Home = Catalogue GET "/";
         Description = Catalogue GET "/openapi.json";
         Problems = Catalogue GET "/problems";
+        DrawPage = Catalogue GET "/draw";
         ProblemPage = Catalogue GET "/problems/{name}";
         ListSales = Catalogue GET "/v1/sales";
         GetSale = Catalogue GET "/v1/sales/{sale}";
         GetLine = Status GET "/v1/sales/{sale}/line";
+        GetDraw = Catalogue GET "/v1/sales/{sale}/draw";
+        GetReceipt = Catalogue GET "/v1/sales/{sale}/draw/receipt";
+        GetLeaves = Catalogue GET "/v1/sales/{sale}/draw/leaves";
         GetTicket = Status GET "/v1/sales/{sale}/ticket";
         MakeVisitor = Hold POST "/v1/visitors";
         JoinLine = Hold POST "/v1/sales/{sale}/tickets";
@@ -58,6 +63,9 @@ impl Api for Visitors {
             Op::ListSales => Ok(catalogue::list(call)),
             Op::GetSale => catalogue::show(call),
             Op::GetLine => line::get(call),
+            Op::DrawPage => Ok(pages::draw(call)),
+            Op::GetDraw => draw::get(call),
+            Op::GetReceipt | Op::GetLeaves => return None,
             Op::GetTicket => tickets::get(call),
             Op::MakeVisitor | Op::JoinLine | Op::ClaimPass | Op::Leave | Op::Hold => return None,
             Op::GetHold | Op::ReleaseHold | Op::Confirm => return None,
@@ -69,6 +77,8 @@ impl Api for Visitors {
         match op {
             Op::MakeVisitor => tickets::visitor(call).await,
             Op::JoinLine => tickets::join(call).await,
+            Op::GetReceipt => draw::receipt(call).await,
+            Op::GetLeaves => draw::leaves(call).await,
             Op::ClaimPass => passes::claim(call).await,
             Op::Leave => passes::leave(call).await,
             Op::Hold => holds::post(call).await,

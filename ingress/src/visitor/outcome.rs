@@ -36,6 +36,7 @@ pub(crate) fn line(error: LineError, doc: &SaleDoc, now: Millis) -> Problem {
     let (name, outcome, detail) = match error {
         LineError::NotOpen => return not_open(doc, now),
         LineError::Closed => return closed(),
+        LineError::Drawing => return drawing(),
         LineError::Busy => (Name::Overloaded, Outcome::Refused, "More requests wait than can be kept."),
         LineError::NoOwner => (Name::Unavailable, Outcome::Refused, "The line is being taken over."),
         LineError::NotLoaded => (Name::Unavailable, Outcome::Refused, "The line is being loaded."),
@@ -60,6 +61,11 @@ fn not_open(doc: &SaleDoc, now: Millis) -> Problem {
         None => ("The sale opens when its operator says so.".to_owned(), LATER_MS),
     };
     Problem::new(Name::SaleNotOpen, detail).outcome(Outcome::Refused).retry_after(ms)
+}
+
+/// The lobby has closed and its order is not known yet.
+pub(crate) fn drawing() -> Problem {
+    refused(Name::NotYourTurn, "The lobby is being drawn. The place in line follows in a moment.").retry_after(SOON_MS)
 }
 
 fn closed() -> Problem {

@@ -12,6 +12,18 @@ use crate::reply::{self, Response};
 const STYLE: &str = "<meta name=viewport content='width=device-width'><style>:root{color-scheme:light dark}\
     body{font:1rem/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}code{font-size:.95em}</style>";
 
+const DRAW: &str = "<h1>The draw</h1><p>Coming early is worth nothing. Who comes before a sale opens gets a receipt, not a place \
+    in line. When the sale opens the lobby closes and is put in a random order; who comes later follows behind, in order of \
+    arrival.</p><h2>Why nobody can have chosen the order</h2><ol><li>Before anybody comes, the <b>commitment</b> is published: a \
+    hash of the secret seed. From then on the seed cannot be exchanged.<li>When the lobby closes, the <b>root</b> is published: a \
+    hash over all receipts. From then on nobody can be added or left out.<li>Then the <b>seed</b> is revealed. The order follows \
+    from seed and root by a rule that anybody can compute.</ol><p>Note down commitment and root when they appear.</p>\
+    <h2>Check your place</h2><ol><li>Save the draw of your sale (below) as <code>draw.json</code>.<li>Save your own \
+    <code>/v1/sales/SALE/draw/receipt</code> as <code>receipt.json</code>, in the browser you came with.<li>Run \
+    <code>holdfast draw verify draw.json receipt.json</code>, with <code>--commitment</code> and <code>--root</code> as you noted \
+    them down.</ol><p>All leaves under the root: <code>/v1/sales/SALE/draw/leaves?from=0</code>. The exact rule, with a program to \
+    compute it without ours, is in <code>docs/draw.md</code>.</p>";
+
 /// The sales, and where the API is described.
 #[utoipa::path(get, path = "/", tag = "pages", operation_id = "home",
     responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
@@ -28,7 +40,7 @@ pub(crate) fn home(call: &Call) -> Response {
     }
     page.push_str(
         "</ul><h2>API</h2><ul><li><a href='/openapi.json'>/openapi.json</a>\
-         <li><a href='/v1/sales'>/v1/sales</a><li><a href='/problems'>/problems</a></ul>",
+         <li><a href='/v1/sales'>/v1/sales</a><li><a href='/problems'>/problems</a><li><a href='/draw'>/draw</a></ul>",
     );
     html(page, "no-cache")
 }
@@ -45,6 +57,26 @@ pub(crate) fn problems() -> Response {
     }
     page.push_str("</ul>");
     html(page, "max-age=3600")
+}
+
+/// How the order of a lobby is drawn, and how everybody can check it.
+#[utoipa::path(get, path = "/draw", tag = "pages", operation_id = "drawPage",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
+pub(crate) fn draw(call: &Call) -> Response {
+    let mut page = page("The draw");
+    page.push_str(DRAW);
+    page.push_str("<h2>Draws</h2><ul>");
+    for sale in call.app.sales().iter().filter(|sale| sale.fold.doc.room().is_some()) {
+        let id = sale.id();
+        let title = escape(sale.fold.doc.title.as_deref().unwrap_or(id.as_str()));
+        let _ = write!(
+            page,
+            "<li>{title}: <a href='/v1/sales/{id}/draw'>draw.json</a>, commitment <code>{}</code>",
+            sale.commitment
+        );
+    }
+    page.push_str("</ul>");
+    html(page, "no-cache")
 }
 
 /// What a problem means and what to do.

@@ -8,7 +8,7 @@ use http::header::SET_COOKIE;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::identity::{self, set_cookie};
+use super::identity::{self, Place, set_cookie};
 use super::tickets::{location, ticket_expires};
 use super::{catalogue, outcome};
 use crate::app::SaleHandle;
@@ -55,8 +55,8 @@ pub(crate) async fn claim(mut call: Call) -> Result<Response, Problem> {
     outcome::open(sale.phase(now), doc, now)?;
     let line = sale.line.as_ref().ok_or_else(no_room)?;
     let hash = sale.hash(&visitor);
-    let ticket = identity::ticket(&call, &sale, &hash)?;
-    match line.claim(hash, ticket.number).await.map_err(|error| outcome::line(error, doc, now))? {
+    let Place::Number(number) = identity::place(&call, &sale, &hash)? else { return Err(outcome::drawing()) };
+    match line.claim(hash, number).await.map_err(|error| outcome::line(error, doc, now))? {
         Claim::Granted { number, expires, again } => Ok(granted(&call, &sale, &hash, number, expires, again)),
         Claim::NotYet { retry_after_ms, why } => Err(outcome::not_yet(why, retry_after_ms)),
         Claim::Ended => Err(outcome::pass_ended()),

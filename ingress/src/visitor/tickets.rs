@@ -1,6 +1,7 @@
 //! Joining a line, and where one stands in it.
 
-use admission::view::{Place, Wait};
+use admission::view::{Place as InLine, Wait, lobby_poll_ms};
+use admission::{Came, Joined, Line, LineError};
 use domain::limits::{HTTP_BODY_BYTES, TICKET_SLACK_MS, TICKET_TTL_MS};
 use domain::sale::Phase;
 use domain::{Millis, VisitorHash};
@@ -9,7 +10,7 @@ use http::header::{HeaderValue, LOCATION};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::identity::{self, set_cookie};
+use super::identity::{self, Place, set_cookie};
 use super::{catalogue, outcome};
 use crate::app::SaleHandle;
 use crate::call::Call;
@@ -34,7 +35,7 @@ pub(crate) struct VisitorBody<'a> {
     expires_in_ms: u64,
 }
 
-/// A place in line.
+/// A place in line, or in the lobby before the sale opens.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Joined)]
 pub(crate) struct JoinedBody<'a> {
@@ -50,20 +51,33 @@ pub(crate) struct JoinedBody<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Ticket)]
 pub(crate) struct StatusBody {
-    /// The place. No two tickets of a sale share one.
-    number: u64,
+    /// The place. No two tickets of a sale share one. Absent in the lobby: the draw gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    number: Option<u64>,
+    /// The receipt's index in the lobby. It says nothing about the place: coming early gives no advantage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    index: Option<u64>,
     /// What it may do.
     #[schema(value_type = schema::TicketState)]
     state: &'static str,
-    /// People ahead who have not been called.
-    ahead: u64,
+    /// People ahead who have not been called; absent in the lobby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    ahead: Option<u64>,
     /// The expected wait; absent while nothing moves.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     wait_ms: Option<WaitBody>,
-    /// Whether something will be left.
-    #[schema(value_type = schema::Chance)]
-    chance: &'static str,
+    /// Whether something will be left; absent in the lobby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Chance>, nullable = false)]
+    chance: Option<&'static str>,
+    /// Milliseconds until the sale opens by itself; only in the lobby.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    opens_in_ms: Option<u64>,
     /// When to ask again, milliseconds.
     poll_in_ms: u64,
 }
@@ -101,6 +115,9 @@ pub(crate) async fn visitor(mut call: Call) -> Result<Response, Problem> {
 
 /// Join the line.
 ///
+/// Before the sale opens this gives a receipt of the lobby, in state `lobby`: at opening the lobby is put in a random order that
+/// everybody can check (`/draw`), and the receipt is the ticket of the place it was given.
+///
 /// The same visitor gets the same ticket, however often it is asked for. Without a visitor a new one is made (limited per
 /// client address). A ticket that is presented restores its place if the store lost it.
 #[utoipa::path(
@@ -121,25 +138,35 @@ pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
     call.no_body(HTTP_BODY_BYTES).await?;
     let now = call.now();
     let doc = &sale.fold.doc;
-    outcome::open(sale.phase(now), doc, now)?;
+    let phase = sale.phase(now);
+    if phase == Phase::Closed || sale.line.is_none() {
+        outcome::open(phase, doc, now)?;
+    }
     let Some(line) = &sale.line else {
         return Err(Problem::new(Name::NotFound, "This sale has no waiting room: POST holds needs no ticket."));
     };
     let hash = sale.hash(&visitor);
     let presented = if made.is_some() { None } else { identity::presented(&call, &sale, &hash)? };
-    let joined = line.join(hash, presented).await.map_err(|error| outcome::line(error, doc, now))?;
+    let placed = placed(line, phase, hash, presented).await.map_err(|error| outcome::line(error, doc, now))?;
 
     let expires = ticket_expires(&sale, now);
     let keyring = call.app.keyring.load();
-    let ticket = keyring.sign_ticket(sale.id(), &hash, joined.number, expires);
+    let (new, ticket, status) = match placed {
+        Placed::Number(Joined { number, new }) => {
+            let ticket = keyring.sign_ticket(sale.id(), &hash, number, expires);
+            (new, ticket, status(&sale.view.place(number, rand::random()), number))
+        }
+        Placed::Receipt(Came { index, new }) => {
+            (new, keyring.sign_receipt(sale.id(), &hash, index, expires), in_lobby(&sale, index, now))
+        }
+    };
     let token = match &made {
         Some(made) => made.token.clone(),
         None => keyring.sign_visitor(&visitor, now.plus(domain::limits::VISITOR_TTL_MS)),
     };
-    let status = status(&sale.view.place(joined.number, rand::random()), joined.number);
-    let code = if joined.new { StatusCode::CREATED } else { StatusCode::OK };
+    let code = if new { StatusCode::CREATED } else { StatusCode::OK };
     let mut answer = reply::json(code, &JoinedBody { ticket: &ticket, visitor: &token, status });
-    if joined.new {
+    if new {
         location(&mut answer, &format!("/v1/sales/{}/ticket", sale.id()));
     }
     set_cookie(&call, &mut answer, cookie::TICKET, &ticket, Some(sale.id()), expires.since(now));
@@ -147,6 +174,28 @@ pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
         made.tell(&call, &mut answer);
     }
     Ok(answer)
+}
+
+/// What a join came to.
+enum Placed {
+    Number(Joined),
+    Receipt(Came),
+}
+
+/// A place in line, or one in the lobby before the sale opens. Where this process' clock and that of the line's owner disagree about
+/// the opening, the owner's counts.
+async fn placed(line: &Line, phase: Phase, hash: VisitorHash, presented: Option<u64>) -> Result<Placed, LineError> {
+    if phase == Phase::Scheduled {
+        match line.come(hash).await {
+            Err(LineError::NotOpen) => line.join(hash, presented).await.map(Placed::Number),
+            came => came.map(Placed::Receipt),
+        }
+    } else {
+        match line.join(hash, presented).await {
+            Err(LineError::NotOpen | LineError::Drawing) => line.come(hash).await.map(Placed::Receipt),
+            joined => joined.map(Placed::Number),
+        }
+    }
 }
 
 /// Where the visitor's ticket stands.
@@ -173,9 +222,12 @@ pub(crate) fn get(call: &Call) -> Result<Response, Problem> {
         outcome::open(phase, &sale.fold.doc, now)?;
     }
     let hash = sale.hash(&visitor);
-    let ticket = identity::ticket(call, sale, &hash)?;
-    let mut body = status(&sale.view.place(ticket.number, rand::random()), ticket.number);
-    if let Some(state) = inside(call, sale, &hash, ticket.number) {
+    let number = match identity::place(call, sale, &hash)? {
+        Place::Number(number) => number,
+        Place::Receipt(index) => return Ok(reply::json(StatusCode::OK, &in_lobby(sale, index, now))),
+    };
+    let mut body = status(&sale.view.place(number, rand::random()), number);
+    if let Some(state) = inside(call, sale, &hash, number) {
         body.state = state;
         body.poll_in_ms = POLL_INSIDE_MS;
     }
@@ -191,14 +243,32 @@ fn inside(call: &Call, sale: &SaleHandle, visitor: &VisitorHash, number: u64) ->
     Some(if call.now() < pass.expires { "inside" } else { "released" })
 }
 
-fn status(place: &Place, number: u64) -> StatusBody {
+fn status(place: &InLine, number: u64) -> StatusBody {
     StatusBody {
-        number,
+        number: Some(number),
+        index: None,
         state: place.state.as_str(),
-        ahead: place.ahead,
+        ahead: Some(place.ahead),
         wait_ms: place.wait.map(|Wait { p50_ms, p90_ms }| WaitBody { p50: p50_ms, p90: p90_ms }),
-        chance: place.chance.as_str(),
+        chance: Some(place.chance.as_str()),
+        opens_in_ms: None,
         poll_in_ms: place.poll_in_ms,
+    }
+}
+
+/// In the lobby, until the draw is known here.
+fn in_lobby(sale: &SaleHandle, index: u64, now: Millis) -> StatusBody {
+    let before = sale.phase(now) == Phase::Scheduled;
+    let opens_in_ms = sale.fold.doc.opens_at.filter(|_| before).map(|at| at.since(now));
+    StatusBody {
+        number: None,
+        index: Some(index),
+        state: "lobby",
+        ahead: None,
+        wait_ms: None,
+        chance: None,
+        opens_in_ms,
+        poll_in_ms: lobby_poll_ms(before, opens_in_ms, rand::random()),
     }
 }
 

@@ -276,7 +276,7 @@ impl Serving {
 
     fn start(&self, fold: &SaleFold, stop: &watch::Receiver<bool>) -> Handles {
         let sale = &fold.doc.id;
-        let view = LineView::new();
+        let view = LineView::of(self.ledger.clone(), sale.clone());
         let poller = Poller {
             sale: sale.clone(),
             redis: self.redis.clone(),
@@ -293,6 +293,7 @@ impl Serving {
                 sales: self.registry.watch(),
                 view: view.clone(),
                 clock: clock::system(),
+                seed: admission::draw::Seed::of(&[7; 32], sale),
             };
             let (line, owner) = admission::line(config, self.redis.clone(), self.ledger.clone());
             tokio::spawn(owner.run(stop.clone()));

@@ -3,14 +3,25 @@ use domain::Room as Waiting;
 use tokio::sync::oneshot::Receiver;
 
 use super::*;
+use crate::draw::Seed;
 use crate::step::Settings;
 
 const NOW: Millis = Millis(1_000_000);
 
 fn rules(pace: u32, cap: u32) -> Rules {
-    let room = Waiting { pace_per_minute: pace, active_passes: cap, pass_ttl_ms: 10_000, claim_grace_ms: 5_000 };
+    let room = Waiting {
+        pace_per_minute: pace,
+        active_passes: cap,
+        pass_ttl_ms: 10_000,
+        claim_grace_ms: 5_000,
+        public_value: None,
+    };
     let settings = Settings::of(&room, Some(4));
     Rules { phase: Phase::Open, over: false, room, settings }
+}
+
+fn hall() -> Hall {
+    Hall::new("night".parse().unwrap(), Seed([1; 32]))
 }
 
 /// A desk whose log called the first `called` of 500 numbers.
@@ -19,7 +30,7 @@ fn desk(called: u64) -> Desk {
     let entry =
         LineEvent { at: NOW, numbers_to: 500, frontier: called, pass_ttl_ms: Some(10_000), ..LineEvent::default() };
     fold.apply(1, &entry).unwrap();
-    Desk::new(fold, 500)
+    Desk::new(fold, 500, hall())
 }
 
 fn claim(desk: &mut Desk, number: u64) -> Receiver<Result<Claim, LineError>> {
@@ -139,14 +150,14 @@ fn the_first_entry_of_an_owner_carries_the_gap_and_later_ones_do_not() {
     let mut fold = LineFold::new(5_000);
     let entry = LineEvent { at: NOW, numbers_to: 500, frontier: 10, ..LineEvent::default() };
     fold.apply(1, &entry).unwrap();
-    let mut desk = Desk::new(fold.clone(), 42);
+    let mut desk = Desk::new(fold.clone(), 42, hall());
     let first = write(&mut desk, &rules(600, 5), NOW);
     assert_eq!((first.gap, first.pass_ttl_ms, first.numbers_to), (Some((43, 500)), Some(10_000), 500));
     let draft = desk.draft(&rules(600, 5), 0, true, NOW).unwrap();
     assert_eq!((draft.event.gap, draft.event.pass_ttl_ms, draft.event.numbers_to), (None, None, 10_500));
     desk.appended(draft).unwrap();
     assert_eq!(desk.numbers.offer(1), (501, 1));
-    let next = Desk::new(desk.fold, 501);
+    let next = Desk::new(desk.fold, 501, hall());
     assert_eq!(next.gap, Some((502, 10_500)), "the next owner's gap begins behind what was given out");
 }
 
@@ -155,7 +166,7 @@ fn a_gap_that_the_log_has_is_not_written_again() {
     let mut fold = LineFold::new(5_000);
     let entry = LineEvent { at: NOW, numbers_to: 500, gap: Some((43, 500)), ..LineEvent::default() };
     fold.apply(1, &entry).unwrap();
-    assert_eq!(Desk::new(fold, 42).gap, None);
+    assert_eq!(Desk::new(fold, 42, hall()).gap, None);
 }
 
 #[test]
@@ -195,7 +206,7 @@ fn an_entry_is_bounded_and_the_rest_comes_with_the_next() {
     let entry =
         LineEvent { at: NOW, numbers_to: 5_000, frontier: 5_000, pass_ttl_ms: Some(10_000), ..LineEvent::default() };
     fold.apply(1, &entry).unwrap();
-    let mut desk = Desk::new(fold, 5_000);
+    let mut desk = Desk::new(fold, 5_000, hall());
     let _answers: Vec<_> = (1..=1_500).map(|number| claim(&mut desk, number)).collect();
     let rules = rules(600_000, 5_000);
     assert_eq!(write(&mut desk, &rules, NOW).granted.len(), MAX_ENTRY);
@@ -205,4 +216,54 @@ fn an_entry_is_bounded_and_the_rest_comes_with_the_next() {
     assert_eq!(write(&mut desk, &rules, NOW).ended.len(), MAX_ENTRY);
     assert_eq!(write(&mut desk, &rules, NOW).ended.len(), 1_500 - MAX_ENTRY);
     assert_eq!((desk.fold.active(), desk.waiting()), (0, 0));
+}
+
+fn come(desk: &mut Desk, who: u8) -> Receiver<Result<super::super::Came, LineError>> {
+    let (answer, answered) = oneshot::channel();
+    desk.come(VisitorHash([who; 16]), answer);
+    answered
+}
+
+#[test]
+fn who_waits_for_the_log_at_the_opening_is_in_the_lobby_and_who_joins_during_the_draw_comes_behind() {
+    let mut desk = Desk::new(LineFold::new(5_000), 0, hall());
+    let (mut early, mut tab) = (come(&mut desk, 1), come(&mut desk, 1));
+    assert_eq!(desk.waiting(), 2);
+    let open = rules(600, 10);
+    let came = write(&mut desk, &open, NOW);
+    assert!(matches!(&came.lobby, Some(LobbyEvent::Came { commitment: Some(_), receipts }) if receipts.len() == 1));
+    assert_eq!((came.numbers_to, desk.waiting()), (0, 0), "no number before the lobby has closed");
+    let index = |answer: &mut Receiver<Result<super::super::Came, LineError>>| {
+        answer.try_recv().unwrap().map(|came| (came.index, came.new))
+    };
+    assert_eq!((index(&mut early), index(&mut tab)), (Ok((0, true)), Ok((0, false))));
+    let closed = write(&mut desk, &open, NOW);
+    assert!(matches!(closed.lobby, Some(LobbyEvent::Closed { count: 1, .. })) && closed.numbers_to == 1);
+    assert_eq!(desk.drawn_number(&VisitorHash([1; 16])), Err(LineError::Drawing));
+    let block = desk.draft(&open, 0, true, NOW).unwrap();
+    assert!(block.event.lobby.is_none() && block.event.numbers_to > 1, "joins go on while it is drawn");
+    desk.appended(block).unwrap();
+    assert_eq!(desk.numbers.offer(1), (2, 1));
+    let order = desk.hall.to_draw(&desk.fold, &open).unwrap();
+    let places = order.draw();
+    desk.hall.drawn(order, places);
+    assert!(desk.hall.to_draw(&desk.fold, &open).is_none(), "computed once");
+    let drawn = desk.draft(&open, 0, false, NOW).unwrap();
+    assert!(matches!(drawn.event.lobby, Some(LobbyEvent::Drawn { .. })));
+    assert_eq!(desk.drawn_number(&VisitorHash([1; 16])), Err(LineError::Drawing), "logged first");
+    desk.appended(drawn).unwrap();
+    assert_eq!(desk.drawn_number(&VisitorHash([1; 16])), Ok(Some(1)));
+    let late = come(&mut desk, 2).try_recv();
+    assert_eq!(late, Ok(Err(LineError::NotOpen)));
+}
+
+#[test]
+fn a_lobby_stays_as_it_is_while_the_sale_is_scheduled() {
+    let mut desk = Desk::new(LineFold::new(5_000), 0, hall());
+    let _answer = come(&mut desk, 1);
+    let scheduled = Rules { phase: Phase::Scheduled, ..rules(600, 10) };
+    write(&mut desk, &scheduled, NOW);
+    assert!(desk.draft(&scheduled, 0, false, NOW).is_none(), "it closes when the sale opens");
+    let mut again = come(&mut desk, 1);
+    assert!(again.try_recv().unwrap().is_ok_and(|came| !came.new), "from the fold, at once");
 }

@@ -31,7 +31,7 @@ impl Server<'_> {
             }
             Done::Appended(draft, timing, outcome) => {
                 self.busy.append = false;
-                self.appended(draft, timing, outcome)
+                self.appended(*draft, timing, outcome)
             }
             Done::Told(state, told) => {
                 self.busy.tell = false;
@@ -42,6 +42,13 @@ impl Server<'_> {
                 self.busy.look = false;
                 self.answered(head.is_ok(), took);
                 self.looked(look, head)
+            }
+            Done::Ordered(order, places) => {
+                self.busy.order = false;
+                if let Some(places) = places {
+                    self.desk.hall.drawn(order, places);
+                }
+                None
             }
             Done::Renewed => {
                 self.busy.renew = false;

@@ -14,7 +14,7 @@ use super::super::rules::Rules;
 use super::super::{LineError, LineStatus};
 use super::{Done, Look, Server, Tell, Timing};
 use crate::step::Health;
-use crate::view::shown::Shown;
+use crate::view::shown::{Shown, ShownLobby};
 
 /// A clock this far behind the log is worth a line, milliseconds.
 const CLOCK_BEHIND_MS: u64 = 1_000;
@@ -24,6 +24,7 @@ impl Server<'_> {
     pub(super) fn send(&mut self) {
         self.send_joins();
         self.send_presents();
+        self.send_order();
         self.send_entry();
         self.send_state();
     }
@@ -56,6 +57,22 @@ impl Server<'_> {
         }
     }
 
+    /// Computes the order of a lobby that has closed, beside everything else: it is many milliseconds of work.
+    fn send_order(&mut self) {
+        if self.busy.order || self.desk.fold.lobby().is_over() {
+            return;
+        }
+        let Some(rules) = self.rules(self.now()) else { return };
+        if let Some(order) = self.desk.hall.to_draw(&self.desk.fold, &rules) {
+            self.busy.order = true;
+            self.calls.push(Box::pin(async move {
+                let drawing = order.clone();
+                let places = tokio::task::spawn_blocking(move || drawing.draw()).await.ok();
+                Done::Ordered(order, places)
+            }));
+        }
+    }
+
     /// Steps if it is time, and appends what there is to say. While an append is under way the next group piles up.
     fn send_entry(&mut self) {
         if self.busy.append || Instant::now() < self.append_after {
@@ -80,7 +97,7 @@ impl Server<'_> {
                 let timing = Timing { tick, begin: Instant::now() };
                 self.calls.push(Box::pin(async move {
                     let appended = ledger.append(&writer, &[text]).await;
-                    Done::Appended(draft, timing, appended)
+                    Done::Appended(Box::new(draft), timing, appended)
                 }));
             }
             Err(why) => {
@@ -99,6 +116,7 @@ impl Server<'_> {
 
     fn step(&mut self, rules: &Rules, now: Millis) -> u64 {
         self.desk.fold.keep_turns_for(rules.room.claim_grace_ms);
+        self.tell_keys();
         let view = &self.owner.config.view;
         let health = Health { redis: view.redis(), ledger: self.ledger, payment: None };
         let decision = self.desk.step(rules, view.stock(now), health, now);
@@ -115,6 +133,16 @@ impl Server<'_> {
             return (decision.frontier + 500).min(self.desk.fold.numbers_to());
         }
         decision.frontier
+    }
+
+    /// Nobody is let in before the draw, and this process must not draw.
+    fn tell_keys(&mut self) {
+        let other = !self.desk.fold.lobby().is_over() && self.desk.hall.has_other_keys(&self.desk.fold);
+        if other && !self.keys_said {
+            let sale = &self.owner.config.sale;
+            tracing::error!(%sale, "the lobby was begun under another visitor key than this process has: give it the keys file of the others, or of before; until then nobody comes in and nothing is drawn");
+        }
+        self.keys_said = other;
     }
 
     fn tell_clock(&mut self, now: Millis) {
@@ -140,6 +168,7 @@ impl Server<'_> {
             frontier: fold.frontier(),
             issued: self.desk.numbers.issued(),
             numbers_to: fold.numbers_to(),
+            lobby: if fold.lobby().is_over() { 0 } else { fold.lobby().count() },
             active: fold.active(),
             unclaimed: fold.unclaimed(now.not_before(fold.at())),
             binding: self.binding,
@@ -188,6 +217,7 @@ impl Server<'_> {
             unclaimed,
             binding: self.binding,
             gaps: Shown::gaps_of(fold.gaps(), frontier),
+            lobby: ShownLobby::of(fold.lobby()),
         };
         LineState {
             epoch: self.writer.fence,

@@ -99,3 +99,15 @@ fn the_view_of_a_ticket_costs_nanoseconds() {
     }
     println!("{:.1} ns per view of a ticket", begin.elapsed().as_secs_f64() * 1e9 / f64::from(rounds));
 }
+
+#[test]
+fn a_lobby_asks_rarely_and_spreads_its_polls_over_the_seconds_behind_the_opening() {
+    for jitter in [0, u32::MAX / 3, u32::MAX] {
+        let far = lobby_poll_ms(true, Some(3_600_000), jitter);
+        assert!((24_000..=36_000).contains(&far) && far == lobby_poll_ms(true, None, jitter), "{far}");
+        let near = lobby_poll_ms(true, Some(10_000), jitter);
+        assert!((10_500..=15_500).contains(&near), "{near}");
+        assert!((800..=1_200).contains(&lobby_poll_ms(false, None, jitter)));
+    }
+    assert!(lobby_poll_ms(true, Some(0), 0) < lobby_poll_ms(true, Some(0), u32::MAX));
+}

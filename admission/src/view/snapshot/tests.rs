@@ -26,7 +26,7 @@ fn lane(vip: (i64, i64), floor: (i64, i64)) -> LaneStock {
 }
 
 fn line(frontier: u64, issued: u64) -> LineLooked {
-    LineLooked { frontier, shown: Shown { issued, ..Shown::default() } }
+    LineLooked { frontier, shown: Shown { issued, ..Shown::default() }, places: None }
 }
 
 #[test]
@@ -97,4 +97,29 @@ fn several_lanes_are_sold_out_after_two_equal_looks_and_with_nothing_between_the
     one.lanes.as_mut().unwrap()[1].items.pop();
     let stocking = Snapshot::default().after(&one, &doc(), Millis(1)).after(&one, &doc(), Millis(2));
     assert_eq!(stocking.items.iter().map(|item| item.band).collect::<Vec<_>>(), [Band::Held, Band::SoldOut]);
+}
+
+#[test]
+fn what_was_published_of_a_lobby_is_never_taken_back() {
+    let seen = |shot: &Snapshot, lobby: &ShownLobby, places: Option<Places>| {
+        let shown = Shown { lobby: Some(lobby.clone()), ..Shown::default() };
+        let line = Some(LineLooked { frontier: 0, shown, places: places.map(Arc::new) });
+        shot.after(&Looked { line, lanes: None }, &doc(), Millis(1))
+    };
+    let open = ShownLobby { count: 3, ..ShownLobby::default() };
+    let closed = ShownLobby { root: Some(domain::Digest([1; 32])), ..open.clone() };
+    let drawn = ShownLobby { seed: Some(domain::Digest([2; 32])), ..closed.clone() };
+    let shot = seen(&Snapshot::default(), &open, None);
+    assert_eq!(shot.number_of(0), None);
+    let shot = seen(&shot, &closed, None);
+    assert_eq!(seen(&shot, &open, None).lobby, shot.lobby, "an older copy of Redis");
+    let shot = seen(&shot, &drawn, Some(drawn.order().unwrap().draw()));
+    let mut numbers: Vec<_> = (0..4).filter_map(|index| shot.number_of(index)).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3]);
+    for older in [&open, &closed] {
+        assert_eq!(seen(&shot, older, None).lobby, shot.lobby);
+    }
+    let other = ShownLobby { seed: Some(domain::Digest([9; 32])), ..closed };
+    assert_eq!(seen(&shot, &other, Some(other.order().unwrap().draw())).lobby, shot.lobby, "an order is an order");
 }

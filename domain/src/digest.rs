@@ -57,5 +57,5 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// As much of a wrong value as fits a line.
 fn shown(text: &str) -> String {
-    text.chars().take(domain::limits::MAX_MISTAKE_VALUE_CHARS).collect()
+    text.chars().take(crate::limits::MAX_MISTAKE_VALUE_CHARS).collect()
 }
