@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test check chaos bench load compiler redis cassandra
+.PHONY: help run build test check chaos bench load compiler redis cassandra prometheus
 
 CARGO ?= cargo
 # Flags for what is run: make run ARGS="--listen 127.0.0.1:9000", make load ARGS="journey --sale demo", make bench ARGS=--quick
@@ -21,7 +21,7 @@ run: build ## Build and start the appliance with its demo sales
 build: compiler redis
 	@$(CARGO) build --locked
 
-test: compiler redis cassandra ## Run all tests, on real servers
+test: compiler redis cassandra prometheus ## Run all tests, on real servers
 	@$(CARGO) test --workspace --locked
 
 check: compiler ## Format and lints, as CI checks them
@@ -50,3 +50,7 @@ redis:
 # What tests on a real Cassandra need; without it they are left out, except where CI=true says that nothing may be.
 cassandra:
 	@why=$$(deploy/cassandra/cassandra.sh check 2>&1) || { echo "left out: tests on a real Cassandra ($$why)" >&2; [ "$${CI:-}" != true ]; }
+
+# What the test of alerts on a running program needs; without it that one is left out, in the same way.
+prometheus:
+	@command -v prometheus >/dev/null && command -v python3 >/dev/null || { echo "left out: alerts on a running program (prometheus or python3 is missing)" >&2; [ "$${CI:-}" != true ]; }
