@@ -1,6 +1,7 @@
 //! Alerts driven for real: Debian's Prometheus with the shipped rules scrapes a running holdfast, the fault is made, the alert fires.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -17,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two questions to Prometheus, which looks once a second.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
+const TOOLS: [&str; 3] = ["prometheus", "promtool", "python3"];
 const LINE: &str =
     "id = \"night\"\nadmission = { pace_per_minute = 6000, active_passes = 1 }\n[[items]]\nid = \"seat\"\nunits = 50\n";
 const DESK: &str = "id = \"desk\"\nadmission = \"none\"\n[[items]]\nid = \"seat\"\nunits = 50\n";
@@ -145,11 +147,16 @@ impl Visitors {
     }
 
     fn books(&mut self) {
+        assert_eq!(self.confirms(), 201);
+    }
+
+    /// A visitor holds two seats and confirms: how that is answered.
+    fn confirms(&mut self) -> u16 {
         let visitor = self.one();
         let headers = [("holdfast-visitor", visitor.as_str()), ("idempotency-key", "k")];
         let held = self.post("/v1/sales/desk/holds", &headers, r#"{"lines":[{"item":"seat","quantity":2}]}"#);
-        let confirmed = self.post(&format!("/v1/holds/{}/confirm", held.text("hold_id")), &headers, "{}");
-        assert_eq!(confirmed.status, 201, "{}", confirmed.body);
+        assert_eq!(held.status, 201, "{}", held.body);
+        self.post(&format!("/v1/holds/{}/confirm", held.text("hold_id")), &headers, "{}").status
     }
 
     /// Joins the line; the first of them gets the only pass there is, and the others wait.
@@ -189,7 +196,7 @@ fn serving(folder: &Path) -> (Started, Value) {
 
 #[test]
 fn alerts_fire_when_it_happens_and_not_before() {
-    if !["prometheus", "promtool", "python3"].into_iter().all(has) {
+    if !TOOLS.into_iter().all(has) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -247,6 +254,51 @@ fn alerts_fire_when_it_happens_and_not_before() {
     for alert in never {
         assert!(!ever.contains(alert), "{alert} fired for something else");
     }
+}
+
+/// Somebody who has begun to write in the ledger's file, and does not end.
+fn lock(folder: &Path) -> Started {
+    let script = "import sqlite3, sys, time\n\
+                  file = sqlite3.connect(sys.argv[1], isolation_level=None)\n\
+                  file.execute('BEGIN IMMEDIATE')\n\
+                  print('locked', flush=True)\n\
+                  time.sleep(600)\n";
+    let mut command = Command::new("python3");
+    command.args(["-c", script]).arg(folder.join("d/ledger.db")).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "locked\n");
+    Started(child)
+}
+
+#[test]
+fn a_ledger_that_takes_nothing_is_told() {
+    if !TOOLS.into_iter().all(has) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let _redis = redis(folder);
+    let (_program, banner) = serving(folder);
+    let prometheus = Prometheus::start(folder, banner["admin"].as_str().unwrap().trim_start_matches("http://"));
+    let mut visitors = Visitors { public: banner["public"].as_str().unwrap().to_owned(), client: Client::default() };
+    visitors.books();
+    prometheus.until("the armed set", || !prometheus.query("holdfast:armed").is_empty());
+
+    let locked = lock(folder);
+    let answers: Vec<u16> = (0..12).map(|_| visitors.confirms()).collect();
+    assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
+    prometheus.until_fires("HoldfastSaleBudgetBurns");
+    prometheus.until_fires("HoldfastSaleIntentsStuck");
+    let burning = prometheus.query("ALERTS{alertname=\"HoldfastSaleBudgetBurns\"}");
+    assert!(burning.contains("certainty") && !burning.contains("_errors"), "{burning}");
+
+    // It ends as soon as the ledger takes events again, and every visitor is answered.
+    drop(locked);
+    let quiet = |alert: &str| !prometheus.firing().contains(alert);
+    prometheus.until("confirms that are decided", || quiet("HoldfastSaleIntentsStuck"));
+    visitors.books();
 }
 
 /// Every expression of the dashboards has something to show on a server that has been used.
