@@ -14,10 +14,12 @@ pub mod money;
 pub mod outcome;
 pub mod planted;
 pub mod sale;
+pub mod spread;
 pub mod state;
 pub mod table;
 pub mod time;
 pub mod token;
+pub mod visitor_key;
 
 pub use digest::{Digest, NotADigest};
 pub use event::{Act, Actor, LaneEvent, LineEvent, LobbyEvent, RefuseReason, SaleEvent};

@@ -154,6 +154,12 @@ pub const MAX_REMEMBERED_LOGS: usize = 8_192;
 pub const LEASE_MS: u64 = 1_000;
 /// Milliseconds between two renewals of a lease: two may fail before it ends.
 pub const LEASE_EVERY_MS: u64 = 300;
+/// Milliseconds a free lease is left to processes that own less, by one that has its share.
+pub const LEASE_LEFT_MS: u64 = 250;
+/// Milliseconds in which an owner that gave its lease back does not ask for it again.
+pub const LEASE_REST_MS: u64 = 2_000;
+/// Milliseconds between two signs of life of a process, and how long one counts.
+pub const MEMBER_MS: (u64, u64) = (500, 2_000);
 /// Milliseconds before an owner tries again what Redis or the ledger did not do, at first and at most (doubled in between).
 pub const OWNER_RETRY_MS: (u64, u64) = (25, 1_000);
 /// Scripts of a lane or a line that fail within [`BROKEN_WITHIN_MS`] before its keys are taken for damaged and loaded anew: one may be
@@ -208,6 +214,13 @@ pub const GIVE_MS: u64 = 2_000;
 pub const FETCH_EVERY_MS: u64 = 1_000;
 /// Transfers that one answer to such a question names.
 pub const MAX_FETCH: usize = 256;
+
+/// Milliseconds without a lease after which the reconciler says that nobody owns a lane or line: a take-over would be over.
+pub const NO_OWNER_AFTER_MS: u64 = 3_000;
+/// Milliseconds after which a lane of which Redis has less than the ledger is a difference.
+pub const BEHIND_AFTER_MS: u64 = 10_000;
+/// Milliseconds after which an intent that is not decided is a difference.
+pub const STUCK_AFTER_MS: u64 = 10_000;
 
 /// Numbers that the owner of a line takes from the log at once.
 pub const NUMBER_BLOCK: u64 = 10_000;
@@ -288,6 +301,30 @@ pub const TICKET_TTL_MS: u64 = 7 * 24 * 3_600_000;
 /// Milliseconds a ticket is good for behind the close its sale had when it was signed: an operator who extends the sale must
 /// not void the places of those who are in line already. 30 days, as long as its visitor's token.
 pub const TICKET_SLACK_MS: u64 = 30 * 24 * 3_600_000;
+/// Requests forwarded to an owner in another process by one call. Confirms of one call are answered together, so a group may be
+/// larger than one of [`MAX_GROUP`]: the owner cuts it anyway.
+pub const MAX_FORWARD_GROUP: usize = 512;
+/// Numbers of passes that ended, told to a line's owner by one call.
+pub const MAX_FORWARD_ENDS: usize = 8_192;
+/// Numbers of passes that ended which a process remembers, to tell them again when the line gets another owner. More than this
+/// many passes of the past expire by themselves.
+pub const MAX_REMEMBERED_ENDS: usize = 65_536;
+/// Bytes of one forwarded group: 512 holds of twenty lines of the longest names.
+pub const MAX_FORWARD_BYTES: usize = 2 << 20;
+/// Bytes of an owner's answer to a group: the bookings of a visitor who is a box office are many.
+pub const MAX_FORWARD_ANSWER_BYTES: usize = 64 << 20;
+/// Forwarded calls of a process under way at once, over all lanes and lines: each has a connection.
+pub const MAX_FORWARD_CALLS: usize = 256;
+/// Forwarded groups a process works on at once for others.
+pub const MAX_SERVED_CALLS: usize = 4_096;
+/// Milliseconds that a forwarded request may look for its owner before it is refused: a take-over mostly fits.
+pub const FORWARD_MS: u64 = 1_500;
+/// Milliseconds an owner in another process has for a group before the outcome is unknown.
+pub const FORWARD_ANSWER_MS: u64 = 2_000;
+/// Milliseconds to open a connection to another process.
+pub const FORWARD_CONNECT_MS: u64 = 250;
+/// Milliseconds before the owner of a lane or line is looked up again, at first and at most (doubled in between).
+pub const FORWARD_LOOK_MS: (u64, u64) = (10, 100);
 /// Milliseconds after which a 202 should be asked about again.
 pub const POLL_CONFIRM_MS: u64 = 1_000;
 
@@ -314,6 +351,10 @@ const _: () = assert!(
     "a refused call is sent again within its time"
 );
 const _: () = assert!(LEASE_EVERY_MS * 3 < LEASE_MS, "two renewals may fail");
+const _: () =
+    assert!(LEASE_MS < FORWARD_MS && FORWARD_MS < CONFIRM_PATIENCE_MS, "who waits for a take-over is refused in time");
+const _: () = assert!(FORWARD_CONNECT_MS < FORWARD_MS, "a process that is gone leaves time to find the next owner");
+const _: () = assert!(FORWARD_ANSWER_MS < HTTP_DRAIN_MS, "a forwarded call ends before the drain does");
 const _: () = assert!(MAX_LANES.is_power_of_two() && MAX_LANES <= 1 << 10, "a lane fits the 10 bits of a hold's id");
 const _: () = assert!(HTTP_IN_FLIGHT <= MAX_OWNER_QUEUE, "what ingress lets in fits the owners' queues");
 const _: () = assert!(HTTP_HEAD_BYTES >= 8_192, "hyper's smallest buffer");
