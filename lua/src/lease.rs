@@ -56,6 +56,17 @@ pub async fn take(redis: &Redis, key: LeaseKey<'_>, owner: &str, ttl_ms: u64) ->
     Ok(lease)
 }
 
+/// Who has the lease; `None`: nobody.
+///
+/// # Errors
+/// [`CallError`]; nothing was changed.
+pub async fn holder(redis: &Redis, key: LeaseKey<'_>) -> Result<Option<String>, CallError> {
+    let mut reply = Reader::new(redis.call(&Call::new(Id::LeaseLook, key.slot, &[key.key])).await?)?;
+    let holder = if reply.int()? == 1 { Some(reply.text()?) } else { None };
+    reply.end()?;
+    Ok(holder)
+}
+
 /// Gives the lease up; false when it was not the caller's.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ pub mod key;
 pub mod lane;
 pub mod lease;
 pub mod line;
+pub mod members;
 pub mod metrics;
 #[cfg(feature = "model")]
 pub mod model;

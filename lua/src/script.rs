@@ -74,7 +74,9 @@ scripts! {
     LineLook "line_look" 2 " flags=no-writes" [];
     LineUnload "line_unload" 2 "" [];
     LeaseTake "lease_take" 1 "" [];
+    LeaseLook "lease_look" 1 " flags=no-writes" [];
     LeaseDrop "lease_drop" 1 "" [];
+    Members "members" 1 "" [];
 }
 
 impl Script {

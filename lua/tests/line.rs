@@ -226,3 +226,28 @@ fn every_sequence_of_a_lines_scripts_ends_as_in_the_model() {
         panic!("{failure}");
     }
 }
+
+#[tokio::test]
+async fn processes_alive_are_told_to_each_other_until_they_are_silent_or_go() {
+    let server = TestRedis::start().unwrap();
+    let redis = server.redis();
+    let alive = |token: &'static str, ttl| lua::members::alive(&redis, "booker", token, ttl);
+    assert_eq!(alive("2@b", 60_000).await.unwrap(), ["2@b"]);
+    assert_eq!(alive("1@a", 60_000).await.unwrap(), ["1@a", "2@b"]);
+    assert_eq!(lua::members::alive(&redis, "admission", "1@a", 60_000).await.unwrap(), ["1@a"], "of their own kind");
+    assert_eq!(alive("3@c", 1).await.unwrap(), ["1@a", "2@b", "3@c"]);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while alive("1@a", 60_000).await.unwrap().len() > 2 {
+        assert!(std::time::Instant::now() < deadline, "a silent process counts for ever");
+    }
+    assert_eq!(alive("2@b", 0).await.unwrap(), ["1@a"], "one that goes is gone at once");
+}
+
+#[tokio::test]
+async fn who_has_a_lease_can_be_asked_without_taking_it() {
+    let server = TestRedis::start().unwrap();
+    let (redis, keys) = (server.redis(), LineKeys::new(&"night".parse().unwrap()));
+    assert_eq!(lua::lease::holder(&redis, (&keys).into()).await.unwrap(), None);
+    lua::lease::take(&redis, (&keys).into(), "1@a", 60_000).await.unwrap();
+    assert_eq!(lua::lease::holder(&redis, (&keys).into()).await.unwrap(), Some("1@a".to_owned()));
+}
