@@ -10,6 +10,7 @@ pub mod lobby;
 pub mod meter;
 pub mod metrics;
 pub mod pilot;
+pub mod remote;
 pub mod sales;
 pub mod simulate;
 pub mod step;

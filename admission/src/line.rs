@@ -2,7 +2,7 @@
 //! through [`Line`].
 
 mod desk;
-mod handle;
+pub(crate) mod handle;
 mod numbers;
 mod owner;
 mod places;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use domain::{Fingerprint, HoldId, HoldState, Lines, LogId, Millis, RefuseReason, VisitorHash};
 pub use lua::lane::PassRef;
+use serde::{Deserialize, Serialize};
 
 /// Claims units: all lines or none.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HoldRequest {
     /// Derived from sale, visitor and Idempotency-Key.
     pub id: HoldId,
@@ -18,6 +19,7 @@ pub struct HoldRequest {
     /// What for; checked by the caller: not empty, within the limits of `domain`.
     pub lines: Lines,
     /// Absent where the sale has no waiting room.
+    #[serde(with = "crate::remote::pass")]
     pub pass: Option<PassRef>,
 }
 
@@ -30,7 +32,7 @@ impl HoldRequest {
 }
 
 /// What became of a hold request.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum HoldAnswer {
     /// The hold as it is now.
     Hold {
@@ -60,7 +62,7 @@ pub enum HoldAnswer {
 }
 
 /// A hold as its visitor may see it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HoldView {
     /// Hold and booking id.
     pub id: HoldId,
@@ -79,13 +81,14 @@ pub struct HoldView {
 }
 
 /// A booking as the ledger has it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Booking {
     /// The id of the hold that it was.
     pub id: HoldId,
     /// Whose it is.
     pub visitor: VisitorHash,
     /// Units per item.
+    #[serde(with = "crate::remote::shared")]
     pub lines: Arc<Lines>,
     /// The log that has it.
     pub log: LogId,
@@ -100,7 +103,7 @@ pub struct Booking {
 }
 
 /// What became of a confirm.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ConfirmAnswer {
     /// The ledger has it (201).
     Booked {
@@ -124,7 +127,7 @@ pub enum ConfirmAnswer {
 }
 
 /// What became of a cancel.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum CancelAnswer {
     /// The ledger has the cancellation.
     Cancelled {
@@ -142,7 +145,7 @@ pub enum CancelAnswer {
 }
 
 /// What became of a release.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ReleaseAnswer {
     /// Released, unless a confirm of the visitor's own already under way wins.
     Released,
@@ -153,7 +156,7 @@ pub enum ReleaseAnswer {
 }
 
 /// What is known about an id.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum LookAnswer {
     /// The hold as it is.
     Hold(HoldView),
@@ -164,7 +167,7 @@ pub enum LookAnswer {
 }
 
 /// A lane asks another one for units.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct GiveRequest {
     /// Id of the claim, an id of the lane that is asked; the same one again is answered from what became of it.
     pub id: HoldId,
@@ -177,7 +180,7 @@ pub struct GiveRequest {
 }
 
 /// What became of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum GiveAnswer {
     /// The ledger has it: this event of the giving lane's log says what was given.
     Given {
@@ -189,7 +192,7 @@ pub enum GiveAnswer {
 }
 
 /// Nothing was decided.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum LaneError {
     /// Too many requests wait for the lane, or too many confirms for the ledger. Nothing changed; send it again later (503).
     #[error("the lane has more work than it may keep")]

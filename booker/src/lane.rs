@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use domain::{HoldId, LogId, SaleDoc, SaleId, VisitorHash, id::sale_tag};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::answer::{
@@ -68,8 +69,23 @@ pub(crate) enum Command {
     Given(u16, u64, Reply<Result<Vec<u64>, LaneError>>),
 }
 
-/// A confirm as it was asked.
+/// A request with where it came from.
+pub(crate) struct Asked {
+    pub(crate) command: Command,
+    pub(crate) from: From,
+}
+
+/// Whom a request comes from. One that another process sent on is never sent on again: it is refused where it has no owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum From {
+    /// Somebody in this process.
+    Here,
+    /// Another process, which took this one for the owner.
+    Elsewhere,
+}
+
+/// A confirm as it was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Confirm {
     pub(crate) id: HoldId,
     pub(crate) visitor: VisitorHash,
@@ -80,7 +96,8 @@ pub(crate) struct Confirm {
 #[derive(Clone)]
 pub struct Lane {
     shared: Arc<Shared>,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Asked>,
+    from: From,
     status: watch::Receiver<LaneStatus>,
 }
 
@@ -95,11 +112,16 @@ impl Lane {
     pub(crate) fn new(
         sale: SaleId,
         lane: u16,
-        commands: mpsc::Sender<Command>,
+        commands: mpsc::Sender<Asked>,
         status: watch::Receiver<LaneStatus>,
     ) -> Self {
         let shared = Shared { sale_tag: sale_tag(&sale), log: LogId::lane(&sale, lane), sale, lane };
-        Self { shared: Arc::new(shared), commands, status }
+        Self { shared: Arc::new(shared), commands, from: From::Here, status }
+    }
+
+    /// The same lane for requests that another process sent: refused with [`LaneError::NoOwner`] unless this process owns it.
+    pub(crate) fn for_others(&self) -> Self {
+        Self { from: From::Elsewhere, ..self.clone() }
     }
 
     /// The sale it belongs to.
@@ -261,7 +283,8 @@ impl Lane {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<Result<T, LaneError>>) -> Command) -> Result<T, LaneError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.try_send(command(reply)).map_err(|refused| match refused {
+        let asked = Asked { command: command(reply), from: self.from };
+        self.commands.try_send(asked).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => LaneError::Busy,
             mpsc::error::TrySendError::Closed(_) => LaneError::NoOwner,
         })?;

@@ -13,6 +13,7 @@ mod lane;
 pub mod metrics;
 mod owner;
 mod planted;
+pub mod remote;
 pub mod stock;
 pub mod transfer;
 mod view;

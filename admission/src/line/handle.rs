@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::{Millis, SaleId, VisitorHash};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::metrics::CallMetrics;
+use crate::remote::Forward;
 use crate::step::Binding;
 
 /// A place in line.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Joined {
     /// The ticket's number. No other visitor ever gets it (I6).
     pub number: u64,
@@ -20,7 +22,7 @@ pub struct Joined {
 }
 
 /// A receipt of the lobby.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Came {
     /// Its index, from 0 on. It says nothing about the place: the draw gives that.
     pub index: u64,
@@ -29,7 +31,7 @@ pub struct Came {
 }
 
 /// What became of a claim.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Claim {
     /// The pass is in the log. It lives until `expires`, and is the same however often it is asked for.
     Granted {
@@ -54,7 +56,7 @@ pub enum Claim {
 }
 
 /// Why a claim is not granted yet.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum NotYet {
     /// The number is in front of the logged frontier.
     NotCalled,
@@ -77,7 +79,7 @@ impl NotYet {
 }
 
 /// Why the line's owner gave no answer of its own. Each is safe to repeat: joins, claims and leaves are idempotent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum LineError {
     /// More requests wait than the owner may queue.
     #[error("too many requests wait for this line")]
@@ -165,11 +167,28 @@ pub(crate) enum Request {
     Leave { number: u64, answer: oneshot::Sender<Result<(), LineError>> },
 }
 
+/// A request with where it came from.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) request: Request,
+    pub(crate) from: From,
+}
+
+/// Whom a request comes from. One that another process sent on is never sent on again: it is refused where it has no owner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum From {
+    /// Somebody in this process.
+    Here,
+    /// Another process, which took this one for the owner.
+    Elsewhere,
+}
+
 /// A line, as everybody but its owner sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct Line {
     calls: Arc<CallMetrics>,
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Asked>,
+    from: From,
     ended: mpsc::UnboundedSender<Vec<u64>>,
     status: watch::Receiver<LineStatus>,
 }
@@ -177,21 +196,35 @@ pub struct Line {
 /// The owner's ends of the channels behind a [`Line`].
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) requests: mpsc::Receiver<Asked>,
     pub(crate) ended: mpsc::UnboundedReceiver<Vec<u64>>,
     /// Ends that nobody has logged yet, kept while the process owns nothing.
     pub(crate) kept: BTreeSet<u64>,
     pub(crate) status: watch::Sender<LineStatus>,
+    /// Where requests and ends go while another process owns the line.
+    pub(crate) forward: Option<Forward>,
 }
 
 /// Ends kept while the process owns nothing; more than these expire by themselves.
 const KEPT: usize = 65_536;
 
 impl Inbox {
+    /// Somebody else owns the line, or nobody does: whoever is asked for the lease's holder knows.
+    pub(crate) fn pass_on(&self, asked: Asked) {
+        match (&self.forward, asked.from) {
+            (Some(forward), From::Here) => forward.pass_on(asked.request),
+            _ => asked.request.refuse(LineError::NoOwner),
+        }
+    }
+
     /// Keeps ends for the next time this process owns the line. A lane's owner may tell of every booking there ever was:
     /// the highest numbers are those whose pass may still live.
     pub(crate) fn keep(&mut self, ended: impl IntoIterator<Item = u64>) {
-        self.kept.extend(ended);
+        let ended: Vec<u64> = ended.into_iter().collect();
+        self.kept.extend(&ended);
+        if let Some(forward) = self.forward.as_ref().filter(|_| !ended.is_empty()) {
+            forward.ended(ended);
+        }
         while self.kept.len() > KEPT {
             self.kept.pop_first();
         }
@@ -205,12 +238,17 @@ pub(crate) fn channel(sale: &SaleId, queue: usize) -> (Line, Inbox) {
     let (tell, status) = watch::channel(LineStatus::default());
     let calls = Arc::new(CallMetrics::new(sale));
     (
-        Line { calls, requests: to_owner, ended: end, status },
-        Inbox { requests, ended, kept: BTreeSet::new(), status: tell },
+        Line { calls, requests: to_owner, from: From::Here, ended: end, status },
+        Inbox { requests, ended, kept: BTreeSet::new(), status: tell, forward: None },
     )
 }
 
 impl Line {
+    /// The same line for requests that another process sent: refused with [`LineError::NoOwner`] unless this process owns it.
+    pub(crate) fn for_others(&self) -> Self {
+        Self { from: From::Elsewhere, ..self.clone() }
+    }
+
     /// A receipt of the lobby for `visitor`: the one they have, else a new one. Answered only when the log has it.
     ///
     /// # Errors
@@ -219,7 +257,9 @@ impl Line {
     pub async fn come(&self, visitor: VisitorHash) -> Result<Came, LineError> {
         let (answer, answered) = oneshot::channel();
         let answer = self.ask(Request::Come { visitor, answer }, answered).await;
-        self.calls.come(&answer);
+        if self.from == From::Here {
+            self.calls.come(&answer);
+        }
         answer
     }
 
@@ -233,7 +273,9 @@ impl Line {
     pub async fn join(&self, visitor: VisitorHash, presented: Option<u64>) -> Result<Joined, LineError> {
         let (answer, answered) = oneshot::channel();
         let answer = self.ask(Request::Join { visitor, presented, answer }, answered).await;
-        self.calls.join(&answer);
+        if self.from == From::Here {
+            self.calls.join(&answer);
+        }
         answer
     }
 
@@ -245,7 +287,9 @@ impl Line {
     pub async fn claim(&self, visitor: VisitorHash, number: u64) -> Result<Claim, LineError> {
         let (answer, answered) = oneshot::channel();
         let answer = self.ask(Request::Claim { visitor, number, answer }, answered).await;
-        self.calls.claim(&answer);
+        if self.from == From::Here {
+            self.calls.claim(&answer);
+        }
         answer
     }
 
@@ -255,6 +299,10 @@ impl Line {
     /// # Errors
     /// [`LineError`]; every one may be repeated.
     pub async fn leave(&self, _visitor: VisitorHash, number: u64) -> Result<(), LineError> {
+        self.leave_of(number).await
+    }
+
+    pub(crate) async fn leave_of(&self, number: u64) -> Result<(), LineError> {
         let (answer, answered) = oneshot::channel();
         self.ask(Request::Leave { number, answer }, answered).await
     }
@@ -289,7 +337,7 @@ impl Line {
         request: Request,
         answered: oneshot::Receiver<Result<T, LineError>>,
     ) -> Result<T, LineError> {
-        self.requests.try_send(request).map_err(|refused| match refused {
+        self.requests.try_send(Asked { request, from: self.from }).map_err(|refused| match refused {
             TrySendError::Full(_) => LineError::Busy,
             TrySendError::Closed(_) => LineError::NoOwner,
         })?;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::event::Event as _;
-use domain::limits::{LEASE_EVERY_MS, LEASE_MS};
+use domain::limits::{LEASE_EVERY_MS, LEASE_LEFT_MS, LEASE_MS, LEASE_REST_MS};
+use domain::spread::Spread;
 use domain::{LineEvent, LogId, SaleId};
 use ledger::{Ledger, Writer};
 use lua::lease::Lease;
@@ -24,6 +25,7 @@ use crate::clock::Clock;
 use crate::draw::Seed;
 use crate::fold::LineFold;
 use crate::metrics::LineMetrics;
+use crate::remote::{Ends, Outbox};
 use crate::sales::SaleMap;
 use crate::view::LineView;
 use crate::view::shown::Shown;
@@ -56,6 +58,7 @@ pub struct LineOwner {
     pub(crate) keys: LineKeys,
     pub(crate) inbox: Inbox,
     pub(crate) metrics: LineMetrics,
+    pub(crate) spread: Option<Arc<Spread>>,
 }
 
 /// A line's handle and its owner.
@@ -64,7 +67,7 @@ pub fn line(config: LineConfig, redis: Redis, ledger: Ledger) -> (Line, LineOwne
     let (handle, inbox) = channel(&config.sale, QUEUE);
     let (log, keys) = (LogId::line(&config.sale), LineKeys::new(&config.sale));
     let metrics = LineMetrics::new(&config.sale);
-    (handle, LineOwner { config, redis, ledger, log, keys, inbox, metrics })
+    (handle, LineOwner { config, redis, ledger, log, keys, inbox, metrics, spread: None })
 }
 
 /// Why a take-over came to nothing; it is tried again.
@@ -81,26 +84,57 @@ enum NotTaken {
 }
 
 impl LineOwner {
+    /// Requests and ends that come while another process owns the line go into this box, instead of being refused or kept.
+    #[must_use]
+    pub fn forwarding(mut self) -> (Self, Outbox, Ends) {
+        let (forward, outbox, ends) = crate::remote::channel();
+        self.inbox.forward = Some(forward);
+        (self, outbox, ends)
+    }
+
+    /// The line is one of those that processes share: another one may own it, and its log is read along until then.
+    #[must_use]
+    pub fn sharing(mut self, spread: Arc<Spread>) -> Self {
+        spread.add_thing();
+        self.spread = Some(spread);
+        self
+    }
+
     /// Owns the line until `shutdown` says true; then lets others have it.
     pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
-        let mut said = String::new();
+        let (mut said, mut tail) = (String::new(), None);
         loop {
+            let mut pause = LEASE_EVERY_MS;
             let taken = {
+                let shared = self.spread.as_ref();
+                let log = Log {
+                    config: &self.config,
+                    redis: &self.redis,
+                    ledger: &self.ledger,
+                    log: &self.log,
+                    keys: &self.keys,
+                };
                 // On the heap: it is large, and needed once per ownership.
-                let taking = Box::pin(take_over(&self.config, &self.redis, &self.ledger, &self.log, &self.keys));
+                let taking = Box::pin(log.take_over(shared, &mut tail));
                 let stop = shutdown.wait_for(|stop| *stop);
                 let Some(taken) = or_stop(refusing(&mut self.inbox, taking), stop).await else { return };
                 taken
             };
             match taken {
-                Ok(Some((desk, writer))) => {
+                Ok(Taken::Mine(desk, writer)) => {
                     said.clear();
-                    let mut server = Server::new(&mut self, desk, writer);
+                    let owned = self.spread.as_ref().map(Spread::own);
+                    let mut server = Server::new(&mut self, *desk, writer, owned);
                     let served = server.serve(&mut shutdown).await;
                     self.inbox.status.send_replace(LineStatus::default());
                     match served {
                         Served::Stopped => break,
                         Served::Lost => {}
+                        Served::Left => {
+                            // One that is not dropped ends by itself.
+                            let _ = lua::lease::drop(&self.redis, (&self.keys).into(), &self.config.owner).await;
+                            pause = LEASE_REST_MS;
+                        }
                         Served::Damaged => {
                             self.tell_stopped();
                             let stop = shutdown.wait_for(|stop| *stop);
@@ -109,7 +143,12 @@ impl LineOwner {
                         }
                     }
                 }
-                Ok(None) => self.tell(LineStatus::default()),
+                // Not before its lease ends, and then at once: who died is followed as soon as may be.
+                Ok(Taken::Others(left_ms)) => {
+                    pause = pause.min(left_ms + 1);
+                    self.tell(LineStatus::default());
+                }
+                Ok(Taken::Nothing) => self.tell(LineStatus::default()),
                 Err(error) => {
                     if matches!(error, NotTaken::Damaged(_)) {
                         self.tell_stopped();
@@ -120,7 +159,7 @@ impl LineOwner {
                     }
                 }
             }
-            let pause = sleep(Duration::from_millis(LEASE_EVERY_MS));
+            let pause = sleep(Duration::from_millis(pause));
             let stop = shutdown.wait_for(|stop| *stop);
             if or_stop(refusing(&mut self.inbox, pause), stop).await.is_none() {
                 break;
@@ -144,39 +183,98 @@ impl LineOwner {
     }
 }
 
-/// Gets the lease, claims the log and folds it. `None`: another has the lease.
-async fn take_over(
-    config: &LineConfig,
-    redis: &Redis,
-    ledger: &Ledger,
-    log: &LogId,
-    keys: &LineKeys,
-) -> Result<Option<(Desk, Writer)>, NotTaken> {
-    if let Lease::Other { .. } = lua::lease::take(redis, keys.into(), &config.owner, LEASE_MS).await? {
-        return Ok(None);
-    }
-    keeping_lease(config, redis, keys, claim(config, redis, ledger, log, keys)).await
+/// What a try to own the line came to.
+enum Taken {
+    /// It is this process'.
+    Mine(Box<Desk>, Writer),
+    /// Another has the lease, for so many milliseconds at most.
+    Others(u64),
+    /// Something was not as it has to be; it is tried again.
+    Nothing,
 }
 
-/// Claims the log and folds it.
-async fn claim(
-    config: &LineConfig,
-    redis: &Redis,
-    ledger: &Ledger,
-    log: &LogId,
-    keys: &LineKeys,
-) -> Result<Option<(Desk, Writer)>, NotTaken> {
-    let rules = Rules::of(config.sales.borrow().get(&config.sale).map(Arc::as_ref), (config.clock)());
-    let Some(rules) = rules else { return Ok(None) };
-    let writer = ledger.claim(log, &config.owner).await?;
-    let fold = settled(folded(ledger, log, rules.room.claim_grace_ms).await?, &config.sale).await?;
-    if fold.seq() != writer.head {
-        // Somebody claimed after us and appended; the fence would refuse us anyway.
-        return Ok(None);
+/// The line's log and lease, for one that does not own it.
+struct Log<'a> {
+    config: &'a LineConfig,
+    redis: &'a Redis,
+    ledger: &'a Ledger,
+    log: &'a LogId,
+    keys: &'a LineKeys,
+}
+
+impl Log<'_> {
+    /// Gets the lease, claims the log and folds it. Where another process has the lease, the log is read along into `tail`, so that
+    /// a take-over folds only what came since.
+    async fn take_over(&self, spread: Option<&Arc<Spread>>, tail: &mut Option<LineFold>) -> Result<Taken, NotTaken> {
+        let left = spread.is_some_and(|spread| !spread.census().takes_at_once());
+        if let Lease::Other { left_ms, .. } = self.lease(left).await? {
+            if spread.is_some() {
+                self.read_along(tail).await?;
+            }
+            return Ok(Taken::Others(left_ms));
+        }
+        keeping_lease(self.config, self.redis, self.keys, self.claim(tail)).await
     }
-    let issued = issued(redis, keys, &fold).await?;
-    tracing::info!(sale = %config.sale, fence = writer.fence, head = writer.head, frontier = fold.frontier(), "owns the line");
-    Ok(Some((Desk::new(fold, issued, Hall::new(config.sale.clone(), config.seed)), writer)))
+
+    /// Takes the lease. `left`: to be left to others for a moment where it is free.
+    async fn lease(&self, left: bool) -> Result<Lease, CallError> {
+        let owner = &self.config.owner;
+        if left {
+            match lua::lease::holder(self.redis, self.keys.into()).await? {
+                Some(holder) if holder != *owner => return Ok(Lease::Other { owner: holder, left_ms: LEASE_EVERY_MS }),
+                _ => sleep(Duration::from_millis(LEASE_LEFT_MS)).await,
+            }
+        }
+        lua::lease::take(self.redis, self.keys.into(), owner, LEASE_MS).await
+    }
+
+    fn rules(&self) -> Option<Rules> {
+        Rules::of(self.config.sales.borrow().get(&self.config.sale).map(Arc::as_ref), (self.config.clock)())
+    }
+
+    async fn read_along(&self, tail: &mut Option<LineFold>) -> Result<(), NotTaken> {
+        let Some(rules) = self.rules() else { return Ok(()) };
+        // Taken out: what cannot be folded is read from the beginning next time.
+        let fold = tail.take().unwrap_or_else(|| LineFold::new(rules.room.claim_grace_ms));
+        *tail = Some(self.folded(fold, rules.room.claim_grace_ms).await?);
+        Ok(())
+    }
+
+    /// Claims the log and folds what is not folded yet.
+    async fn claim(&self, tail: &mut Option<LineFold>) -> Result<Taken, NotTaken> {
+        let Some(rules) = self.rules() else { return Ok(Taken::Nothing) };
+        let grace_ms = rules.room.claim_grace_ms;
+        let writer = self.ledger.claim(self.log, &self.config.owner).await?;
+        // More than the log has: then the ledger is another one by now.
+        let known = tail.take().filter(|fold| fold.seq() <= writer.head);
+        let fold = self.folded(known.unwrap_or_else(|| LineFold::new(grace_ms)), grace_ms).await?;
+        let fold = settled(fold, &self.config.sale).await?;
+        if fold.seq() != writer.head {
+            // Somebody claimed after us and appended; the fence would refuse us anyway.
+            return Ok(Taken::Nothing);
+        }
+        let issued = issued(self.redis, self.keys, &fold).await?;
+        tracing::info!(sale = %self.config.sale, fence = writer.fence, head = writer.head, frontier = fold.frontier(), "owns the line");
+        let hall = Hall::new(self.config.sale.clone(), self.config.seed);
+        Ok(Taken::Mine(Box::new(Desk::new(fold, issued, hall)), writer))
+    }
+
+    async fn folded(&self, mut fold: LineFold, grace_ms: u64) -> Result<LineFold, NotTaken> {
+        let (mut fault, after) = (None, fold.seq());
+        fold.keep_turns_for(grace_ms);
+        let fold_one = |entry: ledger::Entry| {
+            if fault.is_none() {
+                let folded = LineEvent::decode(&entry.event).map_err(|e| e.to_string());
+                let folded = folded.and_then(|event| fold.apply(entry.seq, &event).map_err(|e| e.to_string()));
+                fault = folded.err();
+            }
+        };
+        self.ledger.read_all(self.log, after, fold_one).await?;
+        match fault {
+            Some(fault) => Err(NotTaken::Damaged(fault)),
+            None => Ok(fold),
+        }
+    }
 }
 
 /// Runs `work` with the lease renewed: a long log takes longer to fold than a lease lives, and whoever claimed meanwhile
@@ -189,22 +287,6 @@ async fn keeping_lease<T>(config: &LineConfig, redis: &Redis, keys: &LineKeys, w
             done = &mut work => return done,
             _ = tick.tick() => drop(lua::lease::take(redis, keys.into(), &config.owner, LEASE_MS).await),
         }
-    }
-}
-
-async fn folded(ledger: &Ledger, log: &LogId, grace_ms: u64) -> Result<LineFold, NotTaken> {
-    let (mut fold, mut fault) = (LineFold::new(grace_ms), None);
-    let fold_one = |entry: ledger::Entry| {
-        if fault.is_none() {
-            let folded = LineEvent::decode(&entry.event).map_err(|e| e.to_string());
-            let folded = folded.and_then(|event| fold.apply(entry.seq, &event).map_err(|e| e.to_string()));
-            fault = folded.err();
-        }
-    };
-    ledger.read_all(log, 0, fold_one).await?;
-    match fault {
-        Some(fault) => Err(NotTaken::Damaged(fault)),
-        None => Ok(fold),
     }
 }
 
@@ -233,13 +315,13 @@ async fn issued(redis: &Redis, keys: &LineKeys, fold: &LineFold) -> Result<u64, 
     Ok(fold.issued(published))
 }
 
-/// Runs `work`; requests that come meanwhile are answered that nobody owns the line.
+/// Runs `work`; requests that come meanwhile are forwarded, or answered that nobody owns the line.
 async fn refusing<T>(inbox: &mut Inbox, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     loop {
         tokio::select! {
             done = &mut work => return done,
-            Some(request) = inbox.requests.recv() => request.refuse(LineError::NoOwner),
+            Some(asked) = inbox.requests.recv() => inbox.pass_on(asked),
             Some(ended) = inbox.ended.recv() => inbox.keep(ended),
         }
     }

@@ -7,6 +7,7 @@ mod send;
 use std::time::Duration;
 
 use domain::limits::{HEARTBEAT_MS, LEASE_EVERY_MS, MAX_OWNER_QUEUE, STEP_MS};
+use domain::spread::Owned;
 use domain::{Millis, Phase, VisitorHash};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -37,6 +38,8 @@ pub(crate) enum Served {
     Stopped,
     /// Another owner writes the log: start again with the lease.
     Lost,
+    /// Another process gets it, because this one has more than its share.
+    Left,
     /// The ledger lost data: what is given out may be more than it knows. Nothing is served until the program starts anew.
     Damaged,
 }
@@ -117,10 +120,12 @@ pub(crate) struct Server<'a> {
     append_failed: bool,
     clock_said: bool,
     keys_said: bool,
+    /// Counts the line among those of this process.
+    owned: Option<Owned>,
 }
 
 impl<'a> Server<'a> {
-    pub(crate) fn new(owner: &'a mut LineOwner, mut desk: Desk, writer: Writer) -> Self {
+    pub(crate) fn new(owner: &'a mut LineOwner, mut desk: Desk, writer: Writer, owned: Option<Owned>) -> Self {
         std::mem::take(&mut owner.inbox.kept).into_iter().for_each(|number| desk.ended(number));
         // The log was claimed and folded a moment ago.
         let ledger = Some(Answered { at: (owner.config.clock)(), took_ms: 0 });
@@ -142,6 +147,7 @@ impl<'a> Server<'a> {
             append_failed: false,
             clock_said: false,
             keys_said: false,
+            owned,
         }
     }
 
@@ -154,11 +160,16 @@ impl<'a> Server<'a> {
             let room = self.waiting() < MAX_OWNER_QUEUE;
             tokio::select! {
                 Some(done) = self.calls.next() => if let Some(end) = self.done(done) { break end },
-                Some(request) = self.owner.inbox.requests.recv(), if room => self.take(request),
+                Some(asked) = self.owner.inbox.requests.recv(), if room => self.take(asked.request),
                 Some(numbers) = self.owner.inbox.ended.recv() => numbers.into_iter().for_each(|n| self.desk.ended(n)),
                 tick = step.tick() => self.tick(tick),
                 _ = beat.tick() => self.beat(),
-                _ = lease.tick() => self.renew(),
+                _ = lease.tick() => {
+                    if self.owned.as_mut().is_some_and(Owned::has_to_go) {
+                        break Served::Left;
+                    }
+                    self.renew();
+                }
                 _ = shutdown.wait_for(|stop| *stop) => break Served::Stopped,
             }
         };
@@ -206,7 +217,7 @@ impl<'a> Server<'a> {
                 Some(rules) => self.take_one(request, rules, now),
                 None => request.refuse(LineError::NoOwner),
             }
-            next = self.owner.inbox.requests.try_recv().ok();
+            next = self.owner.inbox.requests.try_recv().ok().map(|asked| asked.request);
         }
         if let (Some(request), Some(rules)) = (next, &rules) {
             self.take_one(request, rules, now);

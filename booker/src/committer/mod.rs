@@ -118,6 +118,12 @@ pub struct Committer {
 }
 
 impl Committer {
+    /// The committed fold, from a committer that is done.
+    #[must_use]
+    pub fn into_fold(self) -> LaneFold {
+        self.fold
+    }
+
     /// The committer that claimed the log under `fence` and folded it to its head.
     #[must_use]
     pub fn new(fence: u64, fold: LaneFold, bounds: Bounds) -> Self {

@@ -73,6 +73,7 @@ pub(super) fn broken(what: &What) -> Option<&str> {
         What::Lease(_)
         | What::Claimed(_)
         | What::Page(_)
+        | What::Tail(_)
         | What::Appended(..)
         | What::Replay(_)
         | What::Head(..)

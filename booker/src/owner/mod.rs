@@ -10,6 +10,7 @@ mod damage;
 mod dry;
 mod reconcile;
 mod siblings;
+mod standby;
 mod tenure;
 mod transfers;
 mod visitors;
@@ -36,11 +37,13 @@ use tokio::time::Instant;
 
 use crate::answer::{GiveAnswer, LaneError, LaneStatus};
 use crate::committer::{Asked, Bounds, LoadStep};
-use crate::lane::{Command, Lane, LaneConfig};
+use crate::lane::{Asked as Request, Command, From, Lane, LaneConfig};
 use crate::metrics::{Metrics, TransferMetrics};
+use crate::remote::{Forwarded, Outbox};
 use crate::transfer::Round;
 use confirms::Confirms;
 use siblings::Neighbours;
+use standby::Standby;
 use tenure::{Phase, Timers};
 use visitors::{HoldWait, LeaveWait, LookWait, ReleaseWait, Visitors};
 
@@ -74,6 +77,8 @@ pub fn lane(
     let owner = LaneOwner {
         context: Arc::new(context),
         commands,
+        forward: None,
+        standby: Standby::new(Instant::now()),
         hint,
         status,
         ended,
@@ -109,7 +114,11 @@ impl Context {
 /// See the module's text. Run it with [`LaneOwner::run`].
 pub struct LaneOwner {
     context: Arc<Context>,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Request>,
+    /// Where requests go while another process owns the lane.
+    forward: Option<mpsc::Sender<Forwarded>>,
+    /// The log as it is read while another process owns the lane; who shares the lanes.
+    standby: Standby,
     /// The sale's document changed: perhaps there is new stock.
     hint: watch::Receiver<Arc<SaleDoc>>,
     status: watch::Sender<LaneStatus>,
@@ -142,6 +151,7 @@ enum What {
     Lease(Result<Lease, CallError>),
     Claimed(Result<Writer, ledger::Error>),
     Page(Result<Vec<Entry>, ledger::Error>),
+    Tail(Result<Vec<Entry>, ledger::Error>),
     Appended(Result<Append, ledger::Error>, Instant),
     Settled(Result<SettleReply, CallError>),
     Replay(Result<Vec<Entry>, ledger::Error>),
@@ -164,6 +174,14 @@ enum What {
 }
 
 impl LaneOwner {
+    /// Requests that come while another process owns the lane go into this box, instead of being refused.
+    #[must_use]
+    pub fn forwarding(mut self) -> (Self, Outbox) {
+        let (sender, outbox) = Outbox::new();
+        self.forward = Some(sender);
+        (self, outbox)
+    }
+
     /// Owns the lane whenever it gets the lease, until `shutdown`; then finishes what is under way, for at most
     /// `domain::limits::CONFIRM_PATIENCE_MS`, and gives the lease back.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
@@ -190,8 +208,8 @@ impl LaneOwner {
                         self.take(done);
                     }
                 }
-                command = self.commands.recv(), if open && self.has_room() => match command {
-                    Some(command) => self.accept(command),
+                request = self.commands.recv(), if open && self.has_room() => match request {
+                    Some(request) => self.accept(request),
                     None => open = false,
                 },
                 changed = self.hint.changed(), if hinted => {
@@ -201,9 +219,9 @@ impl LaneOwner {
                 () = tokio::time::sleep_until(wake) => {}
             }
             while self.has_room()
-                && let Ok(command) = self.commands.try_recv()
+                && let Ok(request) = self.commands.try_recv()
             {
-                self.accept(command);
+                self.accept(request);
             }
         }
         let (context, leased) = (self.context.clone(), self.wants_lease());
@@ -253,6 +271,7 @@ impl LaneOwner {
             _ if !current => {}
             What::Claimed(result) => self.on_claimed(result, now),
             What::Page(result) => self.on_page(result, now),
+            What::Tail(result) => self.on_tail(result, now),
             What::Appended(result, began) => self.on_appended(result, began, now),
             What::Settled(result) => self.on_settled(result, now),
             What::Replay(result) => self.on_replay(result, now),
@@ -275,8 +294,9 @@ impl LaneOwner {
         }
     }
 
-    fn accept(&mut self, command: Command) {
+    fn accept(&mut self, Request { command, from }: Request) {
         match &self.phase {
+            Phase::Serving(_) if self.standby.is_leaving() => self.pass_on(command, from),
             Phase::Serving(_) => match command {
                 Command::Hold(request, reply) => self.accept_hold(request, reply),
                 Command::Confirm(confirm, reply) => self.accept_confirm(confirm, reply),
@@ -294,7 +314,15 @@ impl LaneOwner {
                 Command::Given(to, after, reply) => self.answer_given(to, after, reply),
             },
             Phase::Stopped => self.refuse(command, LaneError::Stopped),
-            Phase::Waiting | Phase::Claiming(_) | Phase::Folding(_) => self.refuse(command, LaneError::NoOwner),
+            Phase::Waiting | Phase::Claiming(_) | Phase::Folding(_) => self.pass_on(command, from),
+        }
+    }
+
+    /// Somebody else owns the lane, or nobody does: whoever is asked for the lease's holder knows.
+    fn pass_on(&self, command: Command, from: From) {
+        match (&self.forward, from) {
+            (Some(forward), From::Here) => crate::remote::pass_on(forward, command),
+            _ => self.refuse(command, LaneError::NoOwner),
         }
     }
 

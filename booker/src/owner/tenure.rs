@@ -21,7 +21,7 @@ use crate::committer::Committer;
 use crate::fold::LaneFold;
 
 /// Events of one read when a log is folded: the thread belongs to other lanes as well.
-const FOLD_PAGE: usize = 2_000;
+pub(super) const FOLD_PAGE: usize = 2_000;
 
 /// Where the owner stands.
 pub(super) enum Phase {
@@ -88,7 +88,7 @@ pub(super) struct Tenure {
 
 /// When something is to be done next.
 pub(super) struct Timers {
-    lease: Instant,
+    pub(super) lease: Instant,
     pub(super) look: Instant,
     pub(super) reap: Instant,
     pub(super) pull: Instant,
@@ -145,13 +145,12 @@ impl LaneOwner {
             self.timers.lease = now + ms(LEASE_EVERY_MS);
             self.timers.leasing = true;
             let context = self.context.clone();
-            self.start(async move {
-                let owner = &context.config.owner;
-                What::Lease(lua::lease::take(&context.redis, (&context.keys).into(), owner, LEASE_MS).await)
-            });
+            let left = self.standby.leaves_to_others() && matches!(self.phase, Phase::Waiting);
+            self.start(async move { What::Lease(super::standby::lease(&context, left).await) });
         }
         match &self.phase {
-            Phase::Waiting | Phase::Stopped => {}
+            Phase::Waiting => self.tail(now),
+            Phase::Stopped => {}
             Phase::Claiming(_) => self.claim(now),
             Phase::Folding(_) => self.read_page(now),
             Phase::Serving(_) => self.on_tenure_timers(now),
@@ -159,6 +158,9 @@ impl LaneOwner {
     }
 
     fn on_tenure_timers(&mut self, now: Instant) {
+        if self.leave_when_idle(now) {
+            return;
+        }
         if now >= self.timers.repeat {
             self.timers.repeat = now + ms(CONFIRM_REPEAT_MS) / 4;
             self.repeat_confirms(now);
@@ -192,7 +194,7 @@ impl LaneOwner {
         let timers = &self.timers;
         let mut wake = if timers.leasing { timers.lease + ms(LEASE_MS) } else { timers.lease };
         match &self.phase {
-            Phase::Waiting => {}
+            Phase::Waiting => wake = self.standby.wake(wake),
             // The lease is not asked for any more: its time stays in the past.
             Phase::Stopped => wake = Instant::now() + ms(HEARTBEAT_MS),
             Phase::Claiming(claiming) => wake = soonest(wake, claiming.retry),
@@ -211,9 +213,14 @@ impl LaneOwner {
     pub(super) fn on_lease(&mut self, result: Result<Lease, CallError>, now: Instant) {
         self.timers.leasing = false;
         match result {
-            Ok(Lease::Mine) if matches!(self.phase, Phase::Waiting) => {
+            Ok(Lease::Mine) if matches!(self.phase, Phase::Waiting) && !self.standby.rests(now) => {
+                self.standby.own();
                 self.phase = Phase::Claiming(Claiming::default());
                 self.claim(now);
+            }
+            // Not before it ends, and then at once: who died is followed as soon as may be.
+            Ok(Lease::Other { left_ms, .. }) if matches!(self.phase, Phase::Waiting) => {
+                self.timers.lease = self.timers.lease.min(now + ms(left_ms + 1));
             }
             // Renewed; or another has it, or Redis is away: an owner goes on until the fence refuses it (R5).
             Ok(_) => {}
@@ -242,7 +249,8 @@ impl LaneOwner {
             Ok(writer) => {
                 self.metrics.takeovers.increment(1);
                 tracing::info!(log = %writer.log, fence = writer.fence, head = writer.head, "lane claimed");
-                let folding = Folding { writer, fold: LaneFold::default(), retry: Backoff::default(), reading: false };
+                let fold = self.standby.take_fold(writer.head);
+                let folding = Folding { writer, fold, retry: Backoff::default(), reading: false };
                 self.phase = Phase::Folding(Box::new(folding));
                 self.read_page(now);
             }
@@ -345,6 +353,7 @@ impl LaneOwner {
     pub(super) fn step_down(&mut self, why: &'static str) {
         tracing::warn!(log = %self.context.log, why, "the lane has another writer: stepping down");
         self.metrics.stepdowns.increment(1);
+        self.standby.lost();
         self.phase = Phase::Waiting;
         self.claims += 1;
         self.orphan_confirms();
@@ -355,6 +364,7 @@ impl LaneOwner {
     /// Nothing that could be done from here would be right: stop the lane and call for somebody (R9).
     pub(super) fn stop(&mut self, why: &str) {
         tracing::error!(log = %self.context.log, why, "the lane is STOPPED: the ledger lost data or is damaged; restore it, then restart holdfast");
+        self.standby.lost();
         self.phase = Phase::Stopped;
         self.claims += 1;
         self.orphan_confirms();
