@@ -172,6 +172,7 @@ pub struct App(Arc<Shared>);
 pub struct Shared {
     pub(crate) keyring: ArcSwap<Keyring>,
     pub(crate) operators: ArcSwap<Vec<OperatorKey>>,
+    pub(crate) process_keys: ArcSwap<Vec<String>>,
     pub(crate) parts: Fixed,
     pub(crate) origins: Origins,
     pub(crate) load: Arc<Load>,
@@ -203,6 +204,7 @@ impl App {
         let shared = Shared {
             keyring: ArcSwap::from_pointee(parts.keyring),
             operators: ArcSwap::from_pointee(parts.operators),
+            process_keys: ArcSwap::default(),
             origins: Origins::new(&settings.allowed_origins),
             load: Arc::new(Load::new(settings.in_flight)),
             public_slots: Arc::default(),
@@ -244,6 +246,11 @@ impl App {
     /// Replaces the operators' keys (SIGHUP).
     pub fn set_operators(&self, operators: Vec<OperatorKey>) {
         self.0.operators.store(Arc::new(operators));
+    }
+
+    /// Replaces the keys by which other processes are known; nobody's at first.
+    pub fn set_process_keys(&self, keys: Vec<String>) {
+        self.0.process_keys.store(Arc::new(keys));
     }
 
     /// Says 503 on `/readyz` from now on, so that balancers look elsewhere before the listeners stop.

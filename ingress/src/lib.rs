@@ -7,6 +7,7 @@ mod app;
 mod call;
 mod edge;
 mod front;
+pub mod internal;
 pub mod metrics;
 mod openapi;
 mod problem;
@@ -57,4 +58,17 @@ pub async fn serve_admin(listener: TcpListener, app: App, stop: watch::Receiver<
     let limits = Limits { connections_per_address: 0, ..app.parts.settings.server.clone() };
     let counters = metrics::Listener::new("admin");
     server::Server::new(front, limits, Arc::clone(&app.admin_slots), counters).serve(listener, stop).await
+}
+
+/// Serves other processes: groups of requests for the lanes and lines that this process owns, like [`serve_public`]. Nobody gets
+/// in before [`App::set_process_keys`] has said who may.
+///
+/// # Errors
+/// Only when the listener cannot be used at all.
+pub async fn serve_internal(listener: TcpListener, app: App, stop: watch::Receiver<bool>) -> io::Result<()> {
+    let load = Arc::new(Load::new(domain::limits::MAX_SERVED_CALLS));
+    let front = Arc::new(front::Front::<internal::Others>::new(app.clone(), internal::ROUTES, load));
+    let limits = Limits { connections_per_address: 0, ..app.parts.settings.server.clone() };
+    let counters = metrics::Listener::new("internal");
+    server::Server::new(front, limits, Arc::default(), counters).serve(listener, stop).await
 }

@@ -9,7 +9,7 @@ use crate::problem::{self, Name};
 use crate::server::drive::End;
 use crate::server::slots::Full;
 
-const LISTENERS: &[&str] = &["public", "admin"];
+const LISTENERS: &[&str] = &["public", "admin", "internal"];
 const STATUS: &[&str] = &["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 const REQUESTS: Metric = Metric {
