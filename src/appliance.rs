@@ -3,16 +3,16 @@
 //! Threads: this one (supervisor, operators' listener, what is only shown), one for the owners of lanes and lines, one per core
 //! for visitors, and those of the ledger.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use admission::{Sales, clock};
-use domain::SaleDoc;
 use domain::sale::Phase;
+use domain::{SaleDoc, SaleFold};
 use futures_util::future::select_all;
+use ingress::internal::Caller;
 use ingress::{App, Tls};
 use ledger::Ledger;
 use lua::{Access, Hints, Target};
@@ -23,12 +23,16 @@ use tokio::task::JoinHandle;
 
 use crate::banner::Banner;
 use crate::config::{Config, LedgerAt, Mode};
-use crate::data::DataDir;
-use crate::failure::{Failure, no_more_files, remedy};
+use crate::data::{DataDir, Layout};
+use crate::failure::{Failure, remedy};
+use crate::forward::Post;
 use crate::keeper::{Ground, Keeper};
 use crate::keys::{KeyFile, Keys};
+use crate::listeners::{Listeners, address_of};
 use crate::parts::{self, Watched};
+use crate::reconcile::Reconciler;
 use crate::redis::{Plan, Server};
+use crate::roles::Roles;
 use crate::running::Running;
 use crate::signals::{Signals, Told};
 use crate::threads::Worker;
@@ -51,6 +55,8 @@ pub(crate) struct Options {
     pub(crate) demo: bool,
     /// Documents to apply and open at start.
     pub(crate) sales: Vec<PathBuf>,
+    /// What this process does.
+    pub(crate) roles: Roles,
     /// Print the banner as JSON.
     pub(crate) json: bool,
 }
@@ -84,16 +90,12 @@ struct Base<'a> {
     documents: Vec<SaleDoc>,
     key_file: KeyFile,
     keys: Keys,
-    public: SocketAddr,
+    /// Absent where visitors are not served.
+    public: Option<SocketAddr>,
     admin: SocketAddr,
+    /// What other processes are told to call.
+    internal: Option<String>,
     tls: Option<Arc<Tls>>,
-}
-
-/// Bound before anything is started, so that a taken address is told first; given away to the threads that listen, so that
-/// nobody is left in a queue when they stop.
-struct Listeners {
-    public: TcpListener,
-    admin: TcpListener,
 }
 
 async fn serve(config: &Config, options: &Options, recorder: PrometheusHandle) -> Result<(), Failure> {
@@ -120,29 +122,35 @@ impl<'a> Base<'a> {
         let key_file = KeyFile::new(config.keys());
         // New keys beside an old ledger would cut everybody off: then the file has to come back.
         let fresh = !key_file.exists() && !config.ledger().exists();
-        let keys = if fresh { key_file.create("operator")? } else { key_file.load()? };
+        let alone = options.roles.stand_alone() && config.internal_listen.is_none();
+        let keys = match (alone, fresh) {
+            (true, true) => key_file.create("operator")?,
+            (true, false) => key_file.complete()?,
+            (false, _) => key_file.shared()?,
+        };
         production::check_keys(config, &keys)?;
         if !fresh {
-            not_lost(config, &keys)?;
+            not_lost(config, &keys, data.layout())?;
         }
-        let listeners =
-            Listeners { public: bind(config.listen, "--listen")?, admin: bind(config.admin_listen, "--admin-listen")? };
-        let (public, admin) = (address_of(&listeners.public)?, address_of(&listeners.admin)?);
+        let listeners = Listeners::bind(config, options.roles)?;
+        let (public, admin) = (listeners.public.as_ref().map(address_of).transpose()?, address_of(&listeners.admin)?);
+        let internal = listeners.internal_address(config, options.roles)?;
         let tls = parts::tls(config)?;
-        Ok((Self { config, options, data, documents, key_file, keys, public, admin, tls }, listeners))
+        Ok((Self { config, options, data, documents, key_file, keys, public, admin, internal, tls }, listeners))
     }
 }
 
 /// Refuses to begin an empty ledger where sales were: their bookings would be forgotten, and everything sold once more.
-fn not_lost(config: &Config, keys: &Keys) -> Result<(), Failure> {
+fn not_lost(config: &Config, keys: &Keys, layout: &Layout) -> Result<(), Failure> {
     let LedgerAt::File(path) = config.ledger() else { return Ok(()) };
     let there = std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file() || meta.len() > 0);
-    if there || keys.visitor.is_empty() {
+    let had_sales = layout.has_sold() || !keys.visitor.is_empty();
+    if there || !had_sales {
         return Ok(());
     }
     Err(Failure::new(
         format!("ledger {}", path.display()),
-        "gone or empty, though the keys file knows sales that were in it",
+        "gone or empty, though this directory knows of sales that were in it",
         "put it back from a backup, or begin anew in another directory with --data DIR",
     ))
 }
@@ -150,34 +158,6 @@ fn not_lost(config: &Config, keys: &Keys) -> Result<(), Failure> {
 /// In service, or stopped until an operator acts, which a start has no use to wait for.
 fn is_settled(status: &booker::LaneStatus) -> bool {
     status.loaded || status.unloaded || status.stopped
-}
-
-fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| not_bound(address, flag, &error))
-}
-
-fn not_bound(address: SocketAddr, flag: &str, error: &io::Error) -> Failure {
-    let (why, fix) = match error.kind() {
-        io::ErrorKind::AddrInUse => (
-            "another program listens there".to_owned(),
-            format!("stop that one, or choose another with {flag} (port 0 takes a free one)"),
-        ),
-        io::ErrorKind::AddrNotAvailable => (
-            "this machine has no such address".to_owned(),
-            format!("give {flag} one it has, such as 127.0.0.1, or 0.0.0.0 for all of them"),
-        ),
-        io::ErrorKind::PermissionDenied => (
-            format!("this user may not listen there ({error})"),
-            format!("choose a port above 1023 with {flag}, or give the program CAP_NET_BIND_SERVICE"),
-        ),
-        _ if no_more_files(error) => (error.to_string(), remedy(error).to_owned()),
-        _ => (error.to_string(), format!("choose another with {flag}")),
-    };
-    Failure::new(format!("address {address}"), why, fix)
-}
-
-fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
-    listener.local_addr().map_err(|error| Failure::new("listener", error, ""))
 }
 
 async fn told_to_end(signals: &mut Signals) {
@@ -250,6 +230,10 @@ struct Serving {
     stop_owners: watch::Sender<bool>,
     keeping: JoinHandle<()>,
     owners: Worker,
+    /// Serves other processes until the owners have ended.
+    internal: Option<(Worker, watch::Sender<bool>, JoinHandle<std::io::Result<()>>)>,
+    post: Option<Post>,
+    reconciler: Option<Worker>,
     ledger: Ledger,
 }
 
@@ -261,17 +245,23 @@ impl Serving {
         recorder: PrometheusHandle,
     ) -> Result<Self, Failure> {
         let ledger = stores::ledger(base.config).await?;
-        let owner = format!("{}@{}", std::process::id(), base.admin);
+        let reached = base.internal.clone().unwrap_or_else(|| base.admin.to_string());
+        let owner = format!("{}@{reached}", std::process::id());
         let sales = Sales::start(ledger.clone(), owner.clone(), clock::system())
             .await
             .map_err(|error| Failure::new("sales", error, ""))?;
         let owners = Worker::start("owners")?;
         let (stop_owners, owners_stopped) = watch::channel(false);
         let shown = stores::redis(access);
+        let looked = shown.clone();
         let watched = Watched::start(&shown, &ledger, &sales);
         let app =
             App::new(parts::parts(base.config, &base.keys, &watched, access, recorder.clone(), base.tls.clone())?);
         tokio::spawn(observe::keep_up(recorder));
+        let spread = base.internal.is_some() || !base.options.roles.stand_alone();
+        let caller = Caller::new("");
+        let post = spread.then(|| Post::new(stores::redis(access), caller.clone()));
+        parts::share_keys(&app, post.as_ref(), &base.keys);
 
         let ground = Ground {
             owners: owners.handle().clone(),
@@ -282,26 +272,58 @@ impl Serving {
             clock: clock::system(),
             mode: base.config.mode,
             owner,
+            roles: base.options.roles,
+            layout: base.data.layout().clone(),
+            post,
             stop: owners_stopped.clone(),
         };
+        let looking = spread.then(|| Post::new(looked, caller));
         let mut keeper = Keeper::new(ground, sales.clone(), base.key_file.clone(), app.clone());
         // Before anybody is served: a sale that exists is never unknown, at most not ready yet.
         keeper.begin();
         tokio::spawn(sales.clone().poll(keeper.acted(), owners_stopped));
         let keeping = tokio::spawn(keeper.run());
 
+        let reconciler = base.options.roles.reconciler.then(|| Worker::start("reconciler")).transpose()?;
+        if let Some(worker) = &reconciler {
+            let watch = Reconciler::new(stores::redis(access), ledger.clone(), sales.clone(), clock::system());
+            worker.handle().spawn(watch.run(stop_owners.subscribe()));
+        }
+
         let (stop_http, http_stopped) = watch::channel(false);
         let mut http = Vec::new();
-        for number in 0..base.config.ingress_threads() {
+        for number in 0..listeners.public.as_ref().map_or(0, |_| base.config.ingress_threads()) {
+            let Some(public) = &listeners.public else { break };
             let worker = Worker::start(&format!("http-{number}"))?;
-            let listener =
-                listeners.public.try_clone().map_err(|error| Failure::new("listener", &error, remedy(&error)))?;
+            let listener = public.try_clone().map_err(|error| Failure::new("listener", &error, remedy(&error)))?;
             let task = worker.handle().spawn(ingress::serve_public(listener, app.clone(), http_stopped.clone()));
             http.push((worker, task));
         }
+        let internal = match listeners.internal {
+            None => None,
+            Some(listener) => {
+                let (worker, (stop, stopped)) = (Worker::start("internal")?, watch::channel(false));
+                let task = worker.handle().spawn(ingress::serve_internal(listener, app.clone(), stopped));
+                Some((worker, stop, task))
+            }
+        };
         let (stop_admin, admin_stopped) = watch::channel(false);
         let admin = tokio::spawn(ingress::serve_admin(listeners.admin, app.clone(), admin_stopped));
-        Ok(Self { app, sales, stop_http, http, stop_admin, admin, stop_owners, keeping, owners, ledger })
+        Ok(Self {
+            app,
+            sales,
+            stop_http,
+            http,
+            stop_admin,
+            admin,
+            stop_owners,
+            keeping,
+            owners,
+            internal,
+            post: looking,
+            reconciler,
+            ledger,
+        })
     }
 
     /// Puts the sales of the start on sale, waits until everything is in service, and tells.
@@ -326,6 +348,8 @@ impl Serving {
         let (keys, ledger) = (config.keys(), config.ledger().to_string());
         let banner = Banner {
             public,
+            internal: base.internal.as_deref(),
+            roles: options.roles.names(),
             tls: base.tls.is_some(),
             admin,
             operator_key: base.keys.operator.first().map_or("", |operator| operator.key.as_str()),
@@ -341,9 +365,23 @@ impl Serving {
     }
 
     async fn in_service(&self, mode: Mode) {
-        while !self.all_in_service(mode) {
+        loop {
+            let ready = match &self.post {
+                None => self.all_in_service(mode),
+                Some(post) => self.all_served(mode) && post.all_owned(&self.sales.list(), (clock::system())()).await,
+            };
+            if ready {
+                return;
+            }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Every sale is known to HTTP; who owns it is another question.
+    fn all_served(&self, mode: Mode) -> bool {
+        let served = self.app.sales();
+        let is_served = |fold: &Arc<SaleFold>| served.get(fold.doc.id.as_str()).is_some();
+        self.sales.list().values().all(|fold| production::may_sell(mode, &fold.doc).is_err() || is_served(fold))
     }
 
     fn all_in_service(&self, mode: Mode) -> bool {
@@ -366,6 +404,7 @@ impl Serving {
             production::check_keys(base.config, &keys)?;
             self.app.set_keyring(parts::keyring(&keys)?);
             self.app.set_operators(parts::operators(&keys));
+            parts::share_keys(&self.app, self.post.as_ref(), &keys);
             Ok(())
         });
         match keys {
@@ -382,7 +421,8 @@ impl Serving {
 
     /// Waits until a listener ends by itself, which none does as long as its socket can be used.
     async fn broken(&mut self) -> Failure {
-        let tasks = self.http.iter_mut().map(|(_, task)| task).chain([&mut self.admin]);
+        let internal = self.internal.as_mut().map(|(_, _, task)| task);
+        let tasks = self.http.iter_mut().map(|(_, task)| task).chain([&mut self.admin]).chain(internal);
         let (ended, ..) = select_all(tasks).await;
         let why = match ended {
             Ok(Ok(())) => "it ended".to_owned(),
@@ -415,6 +455,14 @@ impl Serving {
             _ = tokio::time::timeout(OWNERS_END_IN, self.keeping) => {}
             () = told_to_end(signals) => {}
         }
+        // Until now others were told that nothing is owned here any more, and who asks whom next.
+        if let Some((worker, stop, task)) = self.internal {
+            let _ = stop.send(true);
+            if !task.is_finished() {
+                let _ = tokio::time::timeout(DRAIN_SLACK, task).await;
+            }
+            worker.end(DRAIN_SLACK);
+        }
         let _ = self.stop_admin.send(true);
         if !self.admin.is_finished() {
             let _ = tokio::time::timeout(DRAIN_SLACK, self.admin).await;
@@ -423,6 +471,9 @@ impl Serving {
             worker.end(DRAIN_SLACK);
         }
         self.owners.end(DRAIN_SLACK);
+        if let Some(worker) = self.reconciler {
+            worker.end(DRAIN_SLACK);
+        }
         // The last handle closes the ledger's file.
         drop((self.app, self.sales, self.ledger));
     }

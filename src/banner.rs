@@ -10,7 +10,11 @@ use crate::out;
 
 /// What is told.
 pub(crate) struct Banner<'a> {
-    pub(crate) public: SocketAddr,
+    /// Absent where visitors are not served.
+    pub(crate) public: Option<SocketAddr>,
+    /// Where other processes reach this one.
+    pub(crate) internal: Option<&'a str>,
+    pub(crate) roles: Vec<&'static str>,
     /// Whether visitors' connections are encrypted.
     pub(crate) tls: bool,
     pub(crate) admin: SocketAddr,
@@ -39,6 +43,8 @@ impl Banner<'_> {
                 "redis": self.redis,
                 "ledger": self.ledger,
                 "sales": self.sales,
+                "roles": self.roles,
+                "internal": self.internal,
             });
             if let (Some(bug), Some(fields)) = (planted, line.as_object_mut()) {
                 fields.insert("planted".to_owned(), bug.into());
@@ -49,16 +55,18 @@ impl Banner<'_> {
         Ok(())
     }
 
-    fn public_url(&self) -> String {
-        format!("{}://{}", if self.tls { "https" } else { "http" }, self.public)
+    fn public_url(&self) -> Option<String> {
+        Some(format!("{}://{}", if self.tls { "https" } else { "http" }, self.public?))
     }
 
     fn text(&self) -> String {
         let (public, admin) = (self.public_url(), self.admin);
+        let visitors = public.as_ref().map_or_else(
+            || format!("  roles       {}\n", self.roles.join(", ")),
+            |public| format!("  visitors    {public}/v1/sales\n  API         {public}/openapi.json\n"),
+        );
         let mut text = format!(
-            "\nholdfast {} is serving\n\n\
-             \x20 visitors    {public}/v1/sales\n\
-             \x20 API         {public}/openapi.json\n\
+            "\nholdfast {} is serving\n\n{visitors}\
              \x20 operators   http://{admin}/admin/v1  (key in {})\n\
              \x20 metrics     http://{admin}/metrics\n\
              \x20 data        {}\n\
@@ -70,7 +78,7 @@ impl Banner<'_> {
             self.ledger,
             if self.sales.is_empty() { "none: holdfast sale apply FILE".to_owned() } else { self.sales.join(", ") },
         );
-        if self.demo {
+        if let Some(public) = public.filter(|_| self.demo) {
             text.push_str("\nBook a ticket: join the line, get a pass when called, hold, confirm. Paste this:\n\n");
             text.push_str(&journey(&public));
         }

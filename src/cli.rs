@@ -111,7 +111,7 @@ pub(crate) struct Dev {
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Roles of this process, separated by commas; for now always all of them
+    /// Roles of this process, separated by commas: ingress, admission, booker [default: all]
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     pub(crate) role: Vec<String>,
 }
@@ -181,6 +181,17 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum Keys {
     /// Write a file of fresh random keys; one that exists is never touched
     Create {
+        /// Where; the configured keys file when absent
+        file: Option<PathBuf>,
+    },
+    /// Add what an older file lacks for several processes; keys that are there stay
+    Complete {
+        /// Where; the configured keys file when absent
+        file: Option<PathBuf>,
+    },
+    /// Delete the visitor key of a sale for good: nobody can connect its logs with a visitor any more
+    Forget {
+        sale: String,
         /// Where; the configured keys file when absent
         file: Option<PathBuf>,
     },

@@ -19,9 +19,7 @@ use crate::config::{Config, Given, Loaded};
 use crate::failure::{Exit, Failure};
 use crate::keys::KeyFile;
 use crate::out;
-
-/// Roles there are. For now every process has all of them.
-const ROLES: [&str; 3] = ["ingress", "admission", "booker"];
+use crate::roles::Roles;
 
 /// Runs the command. `Ok` with another exit code than done means that it said why by itself.
 pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
@@ -44,7 +42,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         }
         Command::Config(command) => settings::show(&loaded(cli), command, json),
         Command::CheckConfig => settings::check(&loaded(cli), json),
-        Command::Keys(Keys::Create { file }) => create_keys(&config(cli)?, file.as_ref()),
+        Command::Keys(command) => keys(&config(cli)?, command),
         Command::Version => version(json),
         Command::Completion { shell } => completion(*shell),
         Command::Journey { public } => text(&crate::banner::journey(public)),
@@ -54,27 +52,14 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
 }
 
 fn run_dev(config: &Config, dev: &Dev, json: bool) -> Result<Exit, Failure> {
-    let options = Options { own_redis: true, demo: !dev.no_demo, sales: dev.sales.clone(), json };
+    let options =
+        Options { own_redis: true, demo: !dev.no_demo, sales: dev.sales.clone(), roles: Roles::EMBEDDED, json };
     appliance::run(config, &options).map(|()| Exit::Done)
 }
 
 fn run_serve(config: &Config, serve: &Serve, json: bool) -> Result<Exit, Failure> {
-    let asked = |role: &str| serve.role.iter().any(|asked| asked == role);
-    if let Some(unknown) = serve.role.iter().find(|role| !ROLES.contains(&role.as_str()) && *role != "all") {
-        return Err(Failure::usage(
-            format!("role {unknown:?}"),
-            "there is none of this name",
-            format!("there is {}", ROLES.join(", ")),
-        ));
-    }
-    if !serve.role.is_empty() && !serve.role.iter().any(|role| role == "all") && !ROLES.iter().all(|role| asked(role)) {
-        return Err(Failure::usage(
-            "roles",
-            "for now every process has all of them",
-            format!("--role {}, or no --role", ROLES.join(",")),
-        ));
-    }
-    let options = Options { own_redis: false, demo: false, sales: Vec::new(), json };
+    let roles = Roles::parse(&serve.role)?;
+    let options = Options { own_redis: false, demo: false, sales: Vec::new(), roles, json };
     appliance::run(config, &options).map(|()| Exit::Done)
 }
 
@@ -94,6 +79,27 @@ fn loaded(cli: &Cli) -> Loaded {
 
 fn config(cli: &Cli) -> Result<Config, Failure> {
     loaded(cli).config()
+}
+
+fn keys(config: &Config, command: &Keys) -> Result<Exit, Failure> {
+    let at = |file: &Option<std::path::PathBuf>| file.clone().unwrap_or_else(|| config.keys());
+    match command {
+        Keys::Create { file } => return create_keys(config, file.as_ref()),
+        Keys::Complete { file } => {
+            KeyFile::new(at(file)).complete()?;
+            out::line(at(file).display())?;
+        }
+        Keys::Forget { sale, file } => {
+            let id = sale
+                .parse()
+                .map_err(|error| Failure::usage(format!("sale {sale:?}"), error, "name it as its document does"))?;
+            KeyFile::new(at(file)).forget(&id)?;
+            out::say(
+                "forgotten here; give every process this file and send SIGHUP, and destroy the copies of the old one\n",
+            );
+        }
+    }
+    Ok(Exit::Done)
 }
 
 fn create_keys(config: &Config, file: Option<&std::path::PathBuf>) -> Result<Exit, Failure> {

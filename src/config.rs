@@ -47,6 +47,10 @@ pub(crate) struct Config {
     pub(crate) admin_listen: SocketAddr,
     /// Whether somebody said where the admin listener is, so that a running program's own word counts for less.
     pub(crate) admin_listen_given: bool,
+    /// Where other processes reach the owners of this one; absent: they do not.
+    pub(crate) internal_listen: Option<SocketAddr>,
+    /// The address that others are told instead, such as a host's name.
+    pub(crate) internal_address: Option<String>,
     pub(crate) threads: usize,
     pub(crate) redis: Option<Access>,
     pub(crate) redis_server: String,

@@ -3,6 +3,7 @@
 //! ```text
 //! DATA/format      version of this layout
 //! DATA/lock        flock of the program that uses it, with its process id
+//! DATA/sold        there, once the ledger had a sale
 //! DATA/keys.toml   token, operator and visitor keys (0600)
 //! DATA/ledger.db   the ledger (SQLite, with -wal and -shm beside it)
 //! DATA/redis/      append-only files of the own redis-server; redis.conf, redis.log, redis.pid, redis.sock beside it
@@ -21,6 +22,9 @@ use crate::files;
 const FORMAT: &str = "1";
 /// Bytes of `lock` and `format` that are looked at: a process id, a version.
 const SMALL: u64 = 64;
+
+/// Says that there were sales.
+const SOLD: &str = "sold";
 
 /// How often the lock is tried, and the time between: what somebody who only looks may take, many times over.
 const LOCK_TRIES: u32 = 10;
@@ -42,6 +46,19 @@ impl Layout {
     /// The directory.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Notes that the ledger has sales: from now on an empty one is a lost one.
+    pub(crate) fn mark_sold(&self) -> io::Result<()> {
+        if self.has_sold() {
+            return Ok(());
+        }
+        files::write_atomically(&self.path(SOLD), "the ledger of this directory has sales\n", 0o644)
+    }
+
+    /// Whether the ledger had sales once.
+    pub(crate) fn has_sold(&self) -> bool {
+        self.path(SOLD).exists()
     }
 
     /// `relative` inside the directory; an absolute path stays as it is.

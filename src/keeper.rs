@@ -9,6 +9,7 @@ use admission::line::{LineConfig, line};
 use admission::view::Poller;
 use admission::{Clock, Line, LineView, Sales};
 use booker::{Lane, LaneConfig, Siblings};
+use domain::spread::Spread;
 use domain::{SaleDoc, SaleFold, SaleId};
 use ingress::{App, SaleHandle};
 use ledger::Ledger;
@@ -19,8 +20,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::config::Mode;
+use crate::data::Layout;
+use crate::forward::{Post, tell_ends};
 use crate::keys::KeyFile;
+use crate::members::be_one;
 use crate::production;
+use crate::roles::Roles;
 
 /// Pause before a sale whose key could not be written is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -40,6 +45,12 @@ pub(crate) struct Ground {
     pub(crate) mode: Mode,
     /// Who claims logs: this process.
     pub(crate) owner: String,
+    /// What it may own.
+    pub(crate) roles: Roles,
+    /// Where it is noted that there are sales.
+    pub(crate) layout: Layout,
+    /// Leads to owners in other processes; absent where there are none.
+    pub(crate) post: Option<Post>,
     /// True: finish and end.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -57,17 +68,21 @@ pub(crate) struct Keeper {
     keys: KeyFile,
     app: App,
     kept: BTreeMap<SaleId, Kept>,
-    /// Sales that this mode does not serve, told once.
+    /// Sales that this mode does not serve, or whose visitor key was deleted: told once.
     refused: BTreeSet<SaleId>,
     owners: JoinSet<()>,
     /// Changes when another process says that an operator acted.
     acted: watch::Sender<u64>,
+    /// How lanes and lines are spread over the processes that may own them.
+    lanes: Arc<Spread>,
+    lines: Arc<Spread>,
 }
 
 impl Keeper {
     pub(crate) fn new(ground: Ground, sales: Sales, keys: KeyFile, app: App) -> Self {
         let (kept, refused, owners, acted) = (BTreeMap::new(), BTreeSet::new(), JoinSet::new(), watch::Sender::new(0));
-        Self { ground, sales, keys, app, kept, refused, owners, acted }
+        let (lanes, lines) = (Spread::new(), Spread::new());
+        Self { ground, sales, keys, app, kept, refused, owners, acted, lanes, lines }
     }
 
     /// Changes whenever another process says that an operator acted on a sale.
@@ -77,6 +92,11 @@ impl Keeper {
 
     /// Starts the owners of all sales there are, so that every one is known before the first request comes.
     pub(crate) fn begin(&mut self) {
+        let Ground { roles, post, owner, shown, stop, .. } = &self.ground;
+        let kinds = [(roles.booker, "booker", &self.lanes), (roles.admission, "admission", &self.lines)];
+        for (_, kind, spread) in kinds.into_iter().filter(|(has, ..)| *has && post.is_some()) {
+            tokio::spawn(be_one(shown.clone(), kind, owner.clone(), Arc::clone(spread), stop.clone()));
+        }
         self.follow(&self.sales.list());
     }
 
@@ -158,16 +178,20 @@ impl Keeper {
         });
     }
 
-    /// Starts the owners of a sale. `None` when its visitors could not be told apart: without a key that is on disk nobody may
-    /// be let in, because after a restart the same visitor would be another one.
+    /// Starts the owners of a sale, and what leads to those of other processes. `None` when its visitors could not be told apart:
+    /// without a key that is on disk nobody may be let in, because elsewhere, or after a restart, the same visitor would be another.
     fn keep(&mut self, fold: &Arc<SaleFold>) -> Option<Kept> {
         let id = &fold.doc.id;
-        let keys = self
-            .keys
-            .with_visitor_key(id)
-            .map_err(|failure| tracing::error!(sale = %id, "not served: {failure}"))
-            .ok()?;
-        let visitor_key = keys.visitor.get(id)?.0;
+        let sold = self.ground.layout.mark_sold();
+        sold.map_err(|error| tracing::error!(sale = %id, "not served, the data directory: {error}")).ok()?;
+        // Read again each time: whoever edited the file since it was loaded means what it says now.
+        let keys = self.keys.load().map_err(|failure| tracing::error!(sale = %id, "not served: {failure}")).ok()?;
+        let Some(visitor_key) = keys.visitor_key(id) else {
+            if self.refused.insert(id.clone()) {
+                tracing::error!(sale = %id, "not served: its visitor key was deleted from the keys file");
+            }
+            return None;
+        };
         let view = LineView::of(self.ground.ledger.clone(), id.clone());
         let (doc, seen) = watch::channel(Arc::clone(&fold.doc));
         let line = fold.doc.room().map(|_| self.line(id, &view, &visitor_key));
@@ -190,7 +214,19 @@ impl Keeper {
 
     fn lane(&mut self, config: LaneConfig, ended: mpsc::UnboundedSender<Vec<u64>>) -> Lane {
         let ground = &self.ground;
-        let (lane, owner) = booker::lane(config, ground.redis.clone(), ground.ledger.clone(), ended);
+        let (sale, number) = (config.sale.clone(), config.lane);
+        let spawn = |post: &Post, outbox| ground.owners.spawn(post.clone().lane(sale.clone(), number, outbox));
+        if let Some(post) = ground.post.as_ref().filter(|_| !ground.roles.booker) {
+            let (lane, outbox) = booker::remote::elsewhere(sale.clone(), number);
+            spawn(post, outbox);
+            return lane;
+        }
+        let (lane, mut owner) = booker::lane(config, ground.redis.clone(), ground.ledger.clone(), ended);
+        if let Some(post) = &ground.post {
+            let (forwarding, outbox) = owner.sharing(Arc::clone(&self.lanes)).forwarding();
+            owner = forwarding;
+            spawn(post, outbox);
+        }
         let mut stop = ground.stop.clone();
         self.owners.spawn_on(
             owner.run(async move {
@@ -203,6 +239,15 @@ impl Keeper {
 
     fn line(&mut self, sale: &SaleId, view: &LineView, visitor_key: &[u8; 32]) -> Line {
         let ground = &self.ground;
+        let spawn = |post: &Post, outbox, ends| {
+            ground.owners.spawn(post.clone().line(sale.clone(), outbox));
+            ground.owners.spawn(tell_ends(post.clone(), sale.clone(), ends));
+        };
+        if let Some(post) = ground.post.as_ref().filter(|_| !ground.roles.admission) {
+            let (line, outbox, ends) = admission::remote::elsewhere(sale);
+            spawn(post, outbox, ends);
+            return line;
+        }
         let config = LineConfig {
             sale: sale.clone(),
             owner: ground.owner.clone(),
@@ -211,7 +256,12 @@ impl Keeper {
             clock: ground.clock.clone(),
             seed: Seed::of(visitor_key, sale),
         };
-        let (line, owner) = line(config, ground.redis.clone(), ground.ledger.clone());
+        let (line, mut owner) = line(config, ground.redis.clone(), ground.ledger.clone());
+        if let Some(post) = &ground.post {
+            let (forwarding, outbox, ends) = owner.sharing(Arc::clone(&self.lines)).forwarding();
+            owner = forwarding;
+            spawn(post, outbox, ends);
+        }
         self.owners.spawn_on(owner.run(ground.stop.clone()), &ground.owners);
         line
     }

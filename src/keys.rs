@@ -1,6 +1,10 @@
-//! `keys.toml`: token keys, operator keys and one visitor key per sale. Mode 0600, made at first start, reloaded on SIGHUP.
+//! `keys.toml`: token keys, operator keys, the keys of the processes among each other, and the secret that visitor keys are made
+//! of. Mode 0600, made at first start, reloaded on SIGHUP; all processes of an installation have the same content.
 //!
-//! The program only ever appends to it, so comments and order of whoever edits it by hand stay as they are.
+//! The program appends what an older file lacks, and otherwise leaves it alone, so comments and order of whoever edits it by hand
+//! stay as they are.
+
+mod change;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,6 +13,7 @@ use std::io;
 use std::path::PathBuf;
 
 use domain::SaleId;
+use domain::visitor_key::{Branch, key_of};
 use serde::Deserialize;
 
 use crate::failure::{Failure, remedy};
@@ -85,8 +90,25 @@ pub(crate) struct Keys {
     pub(crate) token: Vec<TokenKey>,
     /// Never empty.
     pub(crate) operator: Vec<OperatorKey>,
-    /// Under which visitors of a sale are hashed before anything is stored.
+    /// By which processes know each other: the first is shown, all are accepted. Empty in a file of one process.
+    pub(crate) process: Vec<Secret>,
+    /// Keys under which visitors of single sales are hashed before anything is stored: those of older files, and those that an
+    /// operator has put there. They count more than computed ones.
     pub(crate) visitor: BTreeMap<SaleId, Secret>,
+    /// What the visitor keys of all other sales are computed from.
+    pub(crate) branches: Vec<Branch>,
+}
+
+impl Keys {
+    /// The key under which the visitors of a sale are hashed; `None`: it was deleted, for good.
+    pub(crate) fn visitor_key(&self, sale: &SaleId) -> Option<[u8; 32]> {
+        self.visitor.get(sale).map(|key| key.0).or_else(|| key_of(&self.branches, sale))
+    }
+
+    /// The keys of processes as they are shown and compared.
+    pub(crate) fn process_texts(&self) -> Vec<String> {
+        self.process.iter().map(Secret::text).collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -95,7 +117,24 @@ struct FileForm {
     token: Vec<TokenForm>,
     operator: Vec<OperatorForm>,
     #[serde(default)]
+    process: Vec<ProcessForm>,
+    #[serde(default)]
     visitor: Vec<VisitorForm>,
+    #[serde(default)]
+    visitor_seed: Vec<SeedForm>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProcessForm {
+    secret: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedForm {
+    branch: String,
+    seed: String,
 }
 
 #[derive(Deserialize)]
@@ -139,15 +178,15 @@ impl KeyFile {
     /// Makes a file of fresh random keys, with one operator key of this name.
     pub(crate) fn create(&self, operator: &str) -> Result<Keys, Failure> {
         let text = format!(
-            "# Keys of this Holdfast. Whoever reads this file can act as an operator and as any visitor: keep it 0600 and backed up.\n\
-             # After an edit send SIGHUP. Of the token keys the first signs and all verify; drop an old one only after the sales\n\
-             # it signed for have closed.\n\
+            "# Keys of this Holdfast. Whoever reads this file can act as an operator and as any visitor: keep it 0600 and backed up,\n\
+             # and give every process the same. After an edit send SIGHUP. Of the token keys the first signs and all verify; drop an\n\
+             # old one only after the sales it signed for have closed.\n\
              [[token]]\nid = 1\nsecret = \"{}\"\n\n\
-             [[operator]]\nname = \"{operator}\"\nkey = \"hf-{}\"\n\n\
-             # One per sale, made when the sale first appears. Stores and logs know visitors only as hashes under it: changing it\n\
-             # in a running sale cuts everybody off from ticket and bookings, deleting it after retention anonymises the logs.\n",
+             [[operator]]\nname = \"{operator}\"\nkey = \"hf-{}\"\n\n{}\n{}",
             Secret::random().text(),
             Secret::random().text(),
+            change::fresh_process(),
+            change::fresh_seed(),
         );
         let keys = self.parse(&text)?;
         self.write(&text)?;
@@ -160,21 +199,6 @@ impl KeyFile {
     /// Missing, readable by others, or wrong: one line with the key at fault and never the key itself.
     pub(crate) fn load(&self) -> Result<Keys, Failure> {
         self.parse(&self.text()?)
-    }
-
-    /// The keys with one for this sale: the one in the file, or a fresh one that is in the file when this returns.
-    pub(crate) fn with_visitor_key(&self, sale: &SaleId) -> Result<Keys, Failure> {
-        // Read again each time: whoever edited the file since it was loaded must not lose that edit.
-        let text = self.text()?;
-        let keys = self.parse(&text)?;
-        if keys.visitor.contains_key(sale) {
-            return Ok(keys);
-        }
-        let end = if text.ends_with('\n') { "" } else { "\n" };
-        let text = format!("{text}{end}[[visitor]]\nsale = \"{sale}\"\nkey = \"{}\"\n", Secret::random().text());
-        let keys = self.parse(&text)?;
-        self.write(&text)?;
-        Ok(keys)
     }
 
     fn text(&self) -> Result<String, Failure> {
@@ -244,10 +268,16 @@ fn check(form: FileForm) -> Result<Keys, String> {
             return Err(format!("two visitor keys for sale {sale}"));
         }
     }
+    let process = form.process.iter().map(|key| Secret::parse(&key.secret)).collect::<Option<Vec<_>>>();
+    let process = process.ok_or("the secret of a [[process]] is not 64 hexadecimal digits")?;
+    let branch = |form: &SeedForm| Branch::at(&form.branch, Secret::parse(&form.seed)?.0);
+    let branches = form.visitor_seed.iter().map(branch).collect::<Option<Vec<_>>>();
+    let branches =
+        branches.ok_or("a [[visitor_seed]] has no branch of 0 and 1, or no seed of 64 hexadecimal digits")?;
     if token.is_empty() || operator.is_empty() {
         return Err("needs at least one [[token]] and one [[operator]]".to_owned());
     }
-    Ok(Keys { token, operator, visitor })
+    Ok(Keys { token, operator, process, visitor, branches })
 }
 
 impl Keys {
@@ -260,7 +290,15 @@ impl Keys {
             let different: BTreeSet<u8> = key.key.bytes().collect();
             different.len() < 10 || key.key.contains("change") || key.key.contains("example")
         });
-        tokens.chain(visitors).chain(operators.map(|key| format!("operator key {:?}", key.name))).collect()
+        let processes = self.process.iter().filter(|key| key.is_weak()).map(|_| "a process key".to_owned());
+        let seeds = self.branches.iter().filter(|branch| Secret(*branch.seed()).is_weak());
+        let seeds = seeds.map(|branch| format!("visitor seed {:?}", branch.path()));
+        tokens
+            .chain(visitors)
+            .chain(processes)
+            .chain(seeds)
+            .chain(operators.map(|key| format!("operator key {:?}", key.name)))
+            .collect()
     }
 }
 

@@ -24,6 +24,7 @@ const ALL: &[(&str, &[Metric])] = &[
     ("booker", booker::metrics::ALL),
     ("lua", lua::metrics::ALL),
     ("ledger", ledger::metrics::ALL),
+    ("program", crate::metrics::ALL),
 ];
 
 /// Starts recording for the whole process. Call it before anything that keeps handles of metrics is made.

@@ -7,13 +7,14 @@ use std::time::Duration;
 use admission::Sales;
 use domain::SaleFold;
 use domain::token::{Key, KeyId, Keyring};
-use ingress::{Audit, Check, Events, MaySell, OperatorKey, Parts, Tls};
+use ingress::{App, Audit, Check, Events, MaySell, OperatorKey, Parts, Tls};
 use ledger::Ledger;
 use lua::{Access, Redis};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::config::{Config, Mode};
 use crate::failure::Failure;
+use crate::forward::Post;
 use crate::keys::Keys;
 use crate::{audit, feed, production, stores};
 
@@ -29,6 +30,15 @@ pub(crate) fn keyring(keys: &Keys) -> Result<Keyring, Failure> {
 /// Who may act on sales.
 pub(crate) fn operators(keys: &Keys) -> Vec<OperatorKey> {
     keys.operator.iter().map(|key| OperatorKey { name: key.name.clone(), secret: key.key.clone() }).collect()
+}
+
+/// By which other processes are known.
+pub(crate) fn share_keys(app: &App, post: Option<&Post>, keys: &Keys) {
+    let texts = keys.process_texts();
+    if let (Some(post), Some(first)) = (post, texts.first()) {
+        post.caller.set_key(first);
+    }
+    app.set_process_keys(texts);
 }
 
 /// The certificate of the encrypted listener, where one is set.

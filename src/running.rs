@@ -16,7 +16,8 @@ const NAME: &str = "running.json";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Running {
     pub(crate) process: u32,
-    pub(crate) public: SocketAddr,
+    /// Absent where visitors are not served.
+    pub(crate) public: Option<SocketAddr>,
     pub(crate) admin: SocketAddr,
     /// As settings write it.
     pub(crate) redis: String,

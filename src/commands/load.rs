@@ -114,7 +114,7 @@ pub(super) fn run(load: &Load, config: &Config, operator_key: Option<String>, js
     let defaults = loadtest::Args::default();
     let running = running::now(&config.layout());
     let here =
-        running.as_ref().map(|running| (format!("http://{}", running.public), format!("http://{}", running.admin)));
+        running.and_then(|running| Some((format!("http://{}", running.public?), format!("http://{}", running.admin))));
     let (target, admin) = match (&load.target, here) {
         (Some(target), _) => (target.clone(), load.admin.clone()),
         (None, Some((public, admin))) => (public, load.admin.clone().or(Some(admin))),

@@ -120,8 +120,11 @@ fn wait_until_served(admin: &Admin, sale: &str) -> Result<(), Failure> {
 }
 
 fn is_served(sale: &Value) -> bool {
-    let loaded = |part: &Value| part.get("loaded").and_then(Value::as_bool) == Some(true);
+    let is = |part: &Value, what: &str| part.get(what).and_then(Value::as_bool) == Some(true);
     let Some(live) = sale.get("live") else { return false };
+    // What another process owns is known from the store alone, which has all of it by the time it was read.
+    let read = live.get("as_of").is_some();
+    let loaded = |part: &Value| is(part, "loaded") || (read && !is(part, "owned"));
     let lanes = live.get("lanes").and_then(Value::as_array);
     lanes.is_some_and(|lanes| lanes.iter().all(loaded)) && live.get("line").is_none_or(loaded)
 }

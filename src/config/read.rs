@@ -30,6 +30,8 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
     let data = reader.text("data", MAX_TEXT);
     let listen = address(&mut reader, "listen");
     let admin_listen = address(&mut reader, "admin_listen");
+    let internal_listen = internal_listen(&mut reader);
+    let internal_address = optional(&mut reader, "internal_address");
     let threads = reader.number("threads", 0..=MAX_THREADS);
     let redis = redis(&mut reader);
     let redis_server = reader.text("redis_server", MAX_TEXT);
@@ -55,6 +57,8 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
         listen: listen?,
         admin_listen: admin_listen?,
         admin_listen_given,
+        internal_listen: internal_listen?,
+        internal_address: internal_address?,
         threads: usize::try_from(threads?).ok()?,
         redis: redis?,
         redis_server: redis_server?,
@@ -192,6 +196,18 @@ fn address(reader: &mut Reader<'_>, key: &'static str) -> Option<SocketAddr> {
         reader.wrong(key, format!("{text:?}"), "must be an address with a port, such as 127.0.0.1:8080 or [::1]:8080");
     }
     address
+}
+
+/// Empty: other processes do not reach this one.
+fn internal_listen(reader: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
+    optional(reader, "internal_listen")?.map_or(Some(None), |text| {
+        let address = text.parse().ok();
+        if address.is_none() {
+            let problem = "must be an address with a port, such as 10.0.0.7:8082, or empty";
+            reader.wrong("internal_listen", format!("{text:?}"), problem);
+        }
+        address.map(Some)
+    })
 }
 
 /// Empty text, where that is allowed, as `Some(None)`.

@@ -33,19 +33,66 @@ fn a_file_others_may_read_is_refused_with_the_fix() {
     assert!(error.contains(&format!("chmod 600 {}", file.path.display())), "{error}");
 }
 
+/// A file of the time when each sale's key was made by itself, with somebody's comments.
+fn old_file() -> (tempfile::TempDir, KeyFile) {
+    let (folder, file) = file();
+    let random = || Secret::random().text();
+    let text = format!(
+        "# mine\n[[token]]\nid = 1\nsecret = \"{}\"\n[[operator]]\nname = \"a\"\nkey = \"hf-{}\"\n\n[[visitor]]\nsale = \"demo\"\nkey = \"{}\"\n# also mine\n[[visitor]]\nkey = \"{}\"\nsale = \"other\"",
+        random(),
+        random(),
+        random(),
+        random(),
+    );
+    put(&file, &text);
+    (folder, file)
+}
+
+fn sale(name: &str) -> SaleId {
+    name.parse().unwrap()
+}
+
 #[test]
-fn the_visitor_key_of_a_sale_is_made_once_and_edits_of_others_stay() {
-    let (_folder, file) = file();
-    file.create("dev").unwrap();
-    let demo: SaleId = "demo".parse().unwrap();
-    let first = file.with_visitor_key(&demo).unwrap();
-    let edited = format!("# mine\n{}", fs::read_to_string(&file.path).unwrap());
-    put(&file, edited.trim_end());
-    let both = file.with_visitor_key(&"other".parse().unwrap()).unwrap();
-    assert_eq!(both.visitor.get(&demo), first.visitor.get(&demo));
-    assert_eq!(both.visitor.len(), 2);
-    assert_eq!(file.with_visitor_key(&demo).unwrap(), both);
-    assert!(fs::read_to_string(&file.path).unwrap().starts_with("# mine\n"));
+fn an_older_file_is_completed_once_and_keeps_its_keys_and_comments() {
+    let (_folder, file) = old_file();
+    let old = file.load().unwrap();
+    assert!(!old.is_complete());
+    let keys = file.complete().unwrap();
+    assert!(keys.is_complete());
+    assert_eq!((&keys.visitor, &keys.token), (&old.visitor, &old.token));
+    assert_eq!(keys.visitor_key(&sale("demo")), Some(old.visitor[&sale("demo")].0));
+    assert!(keys.visitor_key(&sale("third")).is_some());
+    assert_eq!(file.complete().unwrap(), keys, "nothing is made twice");
+    let text = fs::read_to_string(&file.path).unwrap();
+    assert!(text.starts_with("# mine\n") && text.contains("# also mine\n"));
+}
+
+#[test]
+fn processes_that_complete_a_file_at_once_get_the_same_keys() {
+    let (_folder, file) = old_file();
+    let all: Vec<Keys> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| file.complete().unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(all.iter().all(|keys| *keys == all[0]));
+}
+
+#[test]
+fn a_forgotten_sale_has_no_key_and_others_keep_theirs() {
+    let (_folder, file) = old_file();
+    let before = file.complete().unwrap();
+    for name in ["other", "third"] {
+        let now = file.forget(&sale(name)).unwrap();
+        assert_eq!(file.load().unwrap(), now);
+        assert_eq!(now.visitor_key(&sale(name)), None);
+        for kept in ["demo", "fourth"] {
+            assert_eq!(now.visitor_key(&sale(kept)), before.visitor_key(&sale(kept)));
+        }
+        assert!(now.is_complete());
+    }
+    assert_eq!(file.complete().unwrap().visitor_key(&sale("third")), None, "it is not made anew");
+    let text = fs::read_to_string(&file.path).unwrap();
+    assert!(text.starts_with("# mine\n") && text.contains("# also mine\n"), "{text}");
 }
 
 #[test]

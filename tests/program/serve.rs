@@ -126,6 +126,29 @@ fn production_refuses_a_redis_that_forgets() {
     refused(run(&mut serve(folder.path(), &gone, "production")), 1, &["redis unix:", "start it"]);
 }
 
+#[test]
+fn a_process_that_others_cannot_reach_or_that_would_make_its_own_keys_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start(folder.path(), &["--appendonly", "yes"]);
+    let role = |role: &str| {
+        let mut command = serve(folder.path(), &redis, "dev");
+        command.args(["--role", role]);
+        command
+    };
+    refused(run(&mut role("cook")), 2, &["role \"cook\"", "ingress, admission, booker, reconciler"]);
+    refused(run(&mut role("ingress")), 1, &["keys.toml", "is missing", "holdfast keys create"]);
+    let keys = folder.path().join("d/keys.toml");
+    assert_eq!(run(holdfast().args(["keys", "create"]).arg(&keys)).0, 0);
+    refused(run(&mut role("booker")), 2, &["internal_listen", "must be set"]);
+    refused(run(role("booker").env("HOLDFAST_INTERNAL_LISTEN", "0.0.0.0:0")), 2, &["internal_address"]);
+    let text = std::fs::read_to_string(&keys).unwrap();
+    let old = text.split("# By which").next().unwrap();
+    std::fs::write(&keys, old).unwrap();
+    refused(run(&mut role("ingress")), 1, &["keys.toml", "lacks keys", "holdfast keys complete"]);
+    assert_eq!(run(holdfast().args(["keys", "complete"]).arg(&keys)).0, 0);
+    assert!(std::fs::read_to_string(&keys).unwrap().starts_with(old));
+}
+
 /// The same as JSON.
 const PRICED_JSON: &str = r#"{"id": "priced", "admission": "none",
     "items": [{"id": "seat", "units": 1, "price": {"amount": "5.00", "currency": "EUR"}}]}"#;
