@@ -158,6 +158,8 @@ pub const LEASE_EVERY_MS: u64 = 300;
 pub const LEASE_LEFT_MS: u64 = 250;
 /// Milliseconds in which an owner that gave its lease back does not ask for it again.
 pub const LEASE_REST_MS: u64 = 2_000;
+/// Milliseconds between two looks of a standby at a log that grows: what came since is all that a take-over still has to fold.
+pub const TAIL_EVERY_MS: u64 = 100;
 /// Milliseconds between two signs of life of a process, and how long one counts.
 pub const MEMBER_MS: (u64, u64) = (500, 2_000);
 /// Milliseconds before an owner tries again what Redis or the ledger did not do, at first and at most (doubled in between).

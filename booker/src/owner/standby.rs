@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use domain::LaneEvent;
 use domain::event::Event as _;
-use domain::limits::{CONFIRM_PATIENCE_MS, HEARTBEAT_MS, LEASE_EVERY_MS, LEASE_LEFT_MS, LEASE_MS, LEASE_REST_MS};
+use domain::limits::{
+    CONFIRM_PATIENCE_MS, HEARTBEAT_MS, LEASE_EVERY_MS, LEASE_LEFT_MS, LEASE_MS, LEASE_REST_MS, TAIL_EVERY_MS,
+};
 use domain::spread::{Owned, Spread};
 use ledger::Entry;
 use lua::CallError;
@@ -120,8 +122,13 @@ impl LaneOwner {
         let standby = &mut self.standby;
         standby.reading = false;
         let entries = result.unwrap_or_default();
-        // Fewer than asked for is not the end: only an empty answer is. A ledger that is away is asked again as late.
-        standby.at = if entries.is_empty() { now + Duration::from_millis(HEARTBEAT_MS) } else { now };
+        // A ledger that is away is asked again as late as one that has nothing new.
+        let pause_ms = match entries.len() {
+            0 => HEARTBEAT_MS,
+            FOLD_PAGE.. => 0,
+            _ => TAIL_EVERY_MS,
+        };
+        standby.at = now + Duration::from_millis(pause_ms);
         for entry in entries {
             let event = LaneEvent::decode(&entry.event).ok();
             if event.is_none_or(|event| standby.fold.apply(entry.seq, &event).is_err()) {
