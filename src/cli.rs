@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Given;
+use crate::keys::Step;
 
 /// A queue-fronted booking appliance: waiting room, holds, bookings that are never sold twice.
 #[derive(Debug, Parser)]
@@ -186,6 +187,12 @@ pub(crate) enum Keys {
     },
     /// Add what an older file lacks for several processes; keys that are there stay
     Complete {
+        /// Where; the configured keys file when absent
+        file: Option<PathBuf>,
+    },
+    /// Change token and process keys without downtime: add, use, drop; after each step every process reads the file again (SIGHUP)
+    Rotate {
+        step: Step,
         /// Where; the configured keys file when absent
         file: Option<PathBuf>,
     },

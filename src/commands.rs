@@ -89,6 +89,13 @@ fn keys(config: &Config, command: &Keys) -> Result<Exit, Failure> {
             KeyFile::new(at(file)).complete()?;
             out::line(at(file).display())?;
         }
+        Keys::Rotate { step, file } => {
+            KeyFile::new(at(file)).rotate(*step)?;
+            out::line(at(file).display())?;
+            out::say(
+                "give every process this file and send SIGHUP; the next step when each has said that it read its keys\n",
+            );
+        }
         Keys::Forget { sale, file } => {
             let id = sale
                 .parse()

@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use crate::failure::{Failure, remedy};
 use crate::files;
+pub(crate) use change::Step;
 
 /// Characters an operator key has at least: 128 bits even when it is written in hexadecimal.
 const MIN_OPERATOR_KEY: usize = 32;

@@ -1,10 +1,13 @@
-//! What the program itself changes in the keys file: it completes an older one, and forgets the visitors of a sale.
+//! What the program itself changes in the keys file: it completes an older one, changes keys in steps, and forgets the visitors of
+//! a sale.
 //!
 //! Changes are made under a lock beside the file, so that two processes of one machine do not make two secrets where there has to be
 //! one. Between machines nothing can be locked: there `holdfast keys complete` is run once, and the result is given to all.
 
+use std::fmt::Write as _;
 use std::fs::File;
 
+use clap::ValueEnum;
 use domain::SaleId;
 use domain::visitor_key::Branch;
 
@@ -20,6 +23,18 @@ pub(super) fn fresh_process() -> String {
         "# By which processes of this Holdfast know each other: the first is shown, all are accepted.\n[[process]]\nsecret = \"{}\"\n",
         Secret::random().text()
     )
+}
+
+/// A step of a change of token and process keys. Between two of them every process has to have read the file, so that no process
+/// ever meets a key that it does not know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Step {
+    /// Make new keys, which all processes accept and none uses
+    Add,
+    /// Sign with the newest token key, and show the newest process key
+    Use,
+    /// Remove all others: what they signed is void
+    Drop,
 }
 
 /// What a file without a secret for visitor keys gets.
@@ -82,6 +97,30 @@ impl KeyFile {
         Err(self.failure("lacks keys that processes share", fix))
     }
 
+    /// Takes a step of a change of token and process keys. A step that has been taken changes nothing.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or there is nothing to change to.
+    pub(crate) fn rotate(&self, step: Step) -> Result<Keys, Failure> {
+        let keys = self.shared()?;
+        let (first, newest) = (keys.token.first().map(|key| key.id), keys.token.iter().map(|key| key.id).max());
+        match step {
+            Step::Add if first != newest => return Ok(keys),
+            Step::Use if keys.token.len() < 2 => {
+                return Err(self.failure("has no second token key to use", "run holdfast keys rotate add first"));
+            }
+            Step::Drop if first != newest => {
+                return Err(self.failure("signs with an old key", "run holdfast keys rotate use first"));
+            }
+            _ => {}
+        }
+        self.change(|text, keys| match step {
+            Step::Add => with_new(text, keys),
+            Step::Use => with_newest_first(text, keys),
+            Step::Drop => with_first_only(text, keys),
+        })
+    }
+
     /// Deletes the visitor key of a sale, for good: afterwards nothing in the file computes it.
     ///
     /// # Errors
@@ -109,6 +148,58 @@ impl KeyFile {
         self.write(&text)?;
         Ok(keys)
     }
+}
+
+fn token_text(id: u32, secret: &Secret) -> String {
+    format!("[[token]]\nid = {id}\nsecret = \"{}\"\n", secret.text())
+}
+
+fn process_text(secret: &Secret) -> String {
+    format!("[[process]]\nsecret = \"{}\"\n", secret.text())
+}
+
+fn with_new(text: &str, keys: &Keys) -> String {
+    let id = keys.token.iter().map(|key| key.id).max().unwrap_or(0).saturating_add(1);
+    let mut text = text.trim_end().to_owned();
+    // Writing to text cannot fail.
+    let _ = write!(text, "\n\n{}\n{}", token_text(id, &Secret::random()), process_text(&Secret::random()));
+    text
+}
+
+/// The keys that were added last come in front of all others of their kind.
+fn with_newest_first(text: &str, keys: &Keys) -> String {
+    let mut text = text.to_owned();
+    if let Some(newest) = keys.token.iter().max_by_key(|key| key.id)
+        && keys.token.first() != Some(newest)
+    {
+        let id = newest.id.to_string();
+        text = before(
+            &without_blocks(&text, "[[token]]", |line| has(line, "id", &id)),
+            &token_text(newest.id, &newest.secret),
+        );
+        if let Some(last) = keys.process.last() {
+            let secret = last.text();
+            let others = without_blocks(&text, "[[process]]", |line| has(line, "secret", &secret));
+            text = before(&others, &process_text(last));
+        }
+    }
+    text
+}
+
+fn with_first_only(text: &str, keys: &Keys) -> String {
+    let tokens: Vec<String> = keys.token.iter().skip(1).map(|key| key.id.to_string()).collect();
+    let secrets: Vec<String> = keys.process.iter().skip(1).map(Secret::text).collect();
+    let text = without_blocks(text, "[[token]]", |line| tokens.iter().any(|id| has(line, "id", id)));
+    without_blocks(&text, "[[process]]", |line| secrets.iter().any(|secret| has(line, "secret", secret)))
+}
+
+/// The text with this table in front of the first one of its kind; at the end where there is none.
+fn before(text: &str, table: &str) -> String {
+    let header = table.lines().next().unwrap_or_default();
+    let mut lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().position(|line| line.trim() == header).unwrap_or(lines.len());
+    lines.insert(at, table);
+    lines.join("\n") + "\n"
 }
 
 /// The text without the tables of this header that have such a line. A table goes to the next header, blank line or comment.

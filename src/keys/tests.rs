@@ -124,6 +124,30 @@ fn mistakes_name_the_place_and_never_show_a_secret() {
 }
 
 #[test]
+fn keys_change_in_steps_and_no_step_takes_a_key_away_that_somebody_uses() {
+    let (_folder, file) = file();
+    let old = file.create("a").unwrap();
+    assert!(file.rotate(Step::Use).unwrap_err().to_string().contains("keys rotate add"));
+    let added = file.rotate(Step::Add).unwrap();
+    assert_eq!((added.token.len(), added.process.len()), (2, 2));
+    assert_eq!(
+        (&added.token[..1], &added.process[..1]),
+        (&old.token[..], &old.process[..]),
+        "nobody uses the new ones"
+    );
+    assert_eq!(file.rotate(Step::Add).unwrap(), added, "one change at a time");
+    assert!(file.rotate(Step::Drop).unwrap_err().to_string().contains("keys rotate use"));
+    let used = file.rotate(Step::Use).unwrap();
+    assert_eq!(used.token, [added.token[1].clone(), added.token[0].clone()]);
+    assert_eq!(used.process, [added.process[1], added.process[0]]);
+    assert_eq!(file.rotate(Step::Use).unwrap(), used);
+    let dropped = file.rotate(Step::Drop).unwrap();
+    assert_eq!((dropped.token, dropped.process), (vec![added.token[1].clone()], vec![added.process[1]]));
+    assert_eq!((dropped.branches, dropped.operator), (old.branches, old.operator));
+    assert_eq!(file.rotate(Step::Add).unwrap().token[1].id, 3, "no id is used twice");
+}
+
+#[test]
 fn made_up_keys_are_weak() {
     let (_folder, file) = file();
     put(
