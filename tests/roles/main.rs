@@ -4,7 +4,10 @@
 
 #[path = "../support/http.rs"]
 mod http;
+mod paused;
 mod rig;
+mod rotation;
+mod sold_out;
 mod takeover;
 
 use std::time::Duration;
@@ -12,7 +15,7 @@ use std::time::Duration;
 use http::Client;
 use rig::{Rig, Visitor, within};
 
-const QUEUE: &str = r#"id = "queue"
+pub(crate) const QUEUE: &str = r#"id = "queue"
 admission = { pace_per_minute = 60000, active_passes = 100, pass_ttl = "5m", claim_grace = "60s" }
 hold = { ttl = "5m", paying_ttl = "5m" }
 

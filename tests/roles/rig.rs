@@ -1,7 +1,8 @@
 //! A Redis, a ledger, one keys file, and processes with a role each.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::http::{Answer, Client, Lost};
 
 /// How long anything that has to come may take. Generous: the machine may build something beside the test.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Process {
     child: Child,
@@ -131,6 +132,36 @@ impl Rig {
         let mut process = self.processes.remove(name).unwrap();
         process.child.kill().unwrap();
         process.child.wait().unwrap();
+    }
+
+    /// Sends a signal and goes on at once.
+    pub(crate) fn signal(&self, name: &str, signal: &str) {
+        let done = Command::new("kill").args([format!("-{signal}"), self.pid(name).to_string()]).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// A step of a change of keys, and every process has read the file after it.
+    pub(crate) fn rotate(&self, step: &str) {
+        let read = |name: &str| self.log(name).matches("keys are read again").count();
+        let before: Vec<_> = self.processes.keys().map(|name| (name.clone(), read(name))).collect();
+        let (code, out) = self.cli("operator", &["keys", "rotate", step]);
+        assert!(code == 0, "{out}");
+        for (name, count) in before {
+            self.signal(&name, "HUP");
+            assert!(within(PATIENCE, || read(&name) > count), "{name} has not read its keys: {}", self.log(&name));
+        }
+    }
+
+    /// The values of a metric of a process, by their labels.
+    pub(crate) fn metric(&self, name: &str, metric: &str) -> BTreeMap<String, f64> {
+        let admin = self.processes[name].banner["admin"].as_str().unwrap();
+        let mut stream = TcpStream::connect(admin.trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: rig\r\nconnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let values = text.lines().filter_map(|line| line.strip_prefix(metric)?.rsplit_once(' '));
+        values.map(|(labels, value)| (labels.to_owned(), value.trim().parse().unwrap())).collect()
     }
 
     /// Ends it as an operator does, and insists on exit code 0.
