@@ -26,9 +26,26 @@ pub(crate) struct Call {
     pub(crate) app: Arc<App>,
     pub(crate) head: http::request::Parts,
     pub(crate) from: Arc<Connection>,
-    pub(crate) body: Incoming,
+    pub(crate) body: Content,
     /// Where the path's parameter stands.
     pub(crate) param: Range<usize>,
+}
+
+/// A request's body.
+pub(crate) enum Content {
+    /// It comes from the socket.
+    Coming(Incoming),
+    /// It is here: the page asks the API in a browser's name.
+    Here(Bytes),
+}
+
+impl Content {
+    fn is_end(&self) -> bool {
+        match self {
+            Self::Coming(body) => body.is_end_stream(),
+            Self::Here(bytes) => bytes.is_empty(),
+        }
+    }
 }
 
 impl Call {
@@ -66,7 +83,7 @@ impl Call {
 
     /// Reads the whole body, at most `most` bytes, within the time for bodies.
     pub(crate) async fn read(&mut self, most: usize) -> Result<Bytes, Problem> {
-        if self.body.is_end_stream() {
+        if self.body.is_end() {
             return Ok(Bytes::new());
         }
         self.expect_plain()?;
@@ -74,8 +91,12 @@ impl Call {
         if announced.is_some_and(|n| n > most as u64) {
             return Err(too_large(most));
         }
+        let body = match &mut self.body {
+            Content::Here(bytes) => return Ok(std::mem::take(bytes)),
+            Content::Coming(body) => body,
+        };
         let patience = self.app.parts.settings.server.body;
-        let read = tokio::time::timeout(patience, collect(&mut self.body, most)).await;
+        let read = tokio::time::timeout(patience, collect(body, most)).await;
         let bytes = read.map_err(|_| Problem::new(Name::TooSlow, "The body did not arrive in time.").close())??;
         self.from.phase.body_read();
         Ok(bytes)
@@ -94,7 +115,7 @@ impl Call {
         #[serde(deny_unknown_fields)]
         struct Nothing {}
 
-        if self.body.is_end_stream() {
+        if self.body.is_end() {
             return Ok(());
         }
         self.expect_json()?;
@@ -134,7 +155,7 @@ impl Call {
 }
 
 /// Text with its `%2F`s and `+`s resolved; what is no escape stays as it is.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

@@ -9,7 +9,7 @@ use hyper::body::Body as _;
 use tokio::time::Instant;
 
 use crate::app::App;
-use crate::call::Call;
+use crate::call::{Call, Content};
 use crate::edge::overload::{Class, Load};
 use crate::edge::trace::{TRACEPARENT, Trace, random};
 use crate::metrics;
@@ -28,6 +28,11 @@ pub(crate) trait Api: Send + Sync + 'static {
 
     /// Answers the others.
     fn run(op: Self::Op, call: Call) -> impl Future<Output = Result<Response, Problem>> + Send;
+
+    /// What a person is told instead of the problem that there is no room; nothing where programs ask.
+    fn crowded(_op: Self::Op, _call: &Call) -> Option<Response> {
+        None
+    }
 
     /// Whether web pages may call it at all.
     const CORS: bool;
@@ -137,12 +142,14 @@ impl<A: Api> Handler for Arc<Front<A>> {
         if route.class == Class::Catalogue && !self.load.has_room(route.class) {
             return Answer::now(self.finish(ending, from, path, Err(overloaded())));
         }
-        let call = Call { app: Arc::clone(&self.app), head, from: Arc::clone(from), body, param };
+        let call =
+            Call { app: Arc::clone(&self.app), head, from: Arc::clone(from), body: Content::Coming(body), param };
         if let Some(result) = A::quick(route.op, &call) {
             return Answer::now(self.finish(ending, from, call.head.uri.path(), result));
         }
         let Some(turn) = self.load.enter(route.class) else {
-            return Answer::now(self.finish(ending, from, call.head.uri.path(), Err(overloaded())));
+            let result = A::crowded(route.op, &call).ok_or_else(overloaded);
+            return Answer::now(self.finish(ending, from, call.head.uri.path(), result));
         };
         let (front, from, uri, op) = (Arc::clone(self), Arc::clone(from), call.head.uri.clone(), route.op);
         Answer::later(async move {
@@ -173,6 +180,10 @@ impl<A: Api> Front<A> {
             self.problems.answered(problem.name());
             problem.answer(&format!("{}#{}", shown(path), ending.trace.id()))
         });
+        if let Some(name) = answer.extensions().get::<Name>() {
+            // A page that tells people of a problem.
+            self.problems.answered(*name);
+        }
         let headers = answer.headers_mut();
         if let Some(trace) = ending.trace.header() {
             headers.insert(TRACEPARENT, trace);

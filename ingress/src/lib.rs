@@ -10,6 +10,7 @@ mod front;
 pub mod internal;
 pub mod metrics;
 mod openapi;
+mod page;
 mod problem;
 mod rendered;
 mod reply;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 pub use app::{App, Audit, Check, Events, MaySell, MetricsText, NoEvents, OperatorKey, Parts, SaleHandle, SaleMap};
 pub use edge::address::{Network, NotANetwork};
 use edge::overload::Load;
+pub use page::waiting_page;
 pub use server::tls::{BadTls, Tls};
 pub use settings::{Limits, Settings};
 

@@ -10,13 +10,15 @@ use crate::call::Call;
 use crate::problem::Name;
 use crate::rendered::Rendered;
 use crate::reply::Response;
-use crate::{admin, schema, visitor};
+use crate::{admin, page, schema, visitor};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Holdfast", description = "A queue-fronted booking appliance: join the line, enter, hold, confirm."),
     paths(
-        visitor::pages::home, visitor::pages::problems, visitor::pages::problem, visitor_description,
+        page::home, page::sale, page::style, page::script,
+        page::join, page::enter, page::leave, page::hold, page::release, page::confirm, page::again,
+        visitor::pages::problems, visitor::pages::problem, visitor_description,
         visitor::catalogue::list, visitor::catalogue::show, visitor::line::get,
         visitor::tickets::visitor, visitor::tickets::join, visitor::tickets::get,
         visitor::draw::get, visitor::draw::receipt, visitor::draw::leaves, visitor::pages::draw,
@@ -79,11 +81,25 @@ pub(crate) fn operators() -> Value {
     complete(serde_json::to_value(Operators::openapi()).unwrap_or_default())
 }
 
+/// What a form of the page is refused with before it is the API's call; everything later is told on the page.
+const OF_FORMS: &[Name] =
+    &[Name::NotFound, Name::Forbidden, Name::BadRequest, Name::TooSlow, Name::TooLarge, Name::WrongContentType];
+
 /// What each call may refuse with, by its operation id; every call may be refused as overloaded too.
 const PROBLEMS: &[(&str, &[Name])] = {
     use Name::*;
     &[
         ("home", &[]),
+        ("salePage", &[]),
+        ("pageStyle", &[]),
+        ("pageScript", &[]),
+        ("pageJoin", OF_FORMS),
+        ("pageEnter", OF_FORMS),
+        ("pageLeave", OF_FORMS),
+        ("pageHold", OF_FORMS),
+        ("pageRelease", OF_FORMS),
+        ("pageConfirm", OF_FORMS),
+        ("pageAgain", OF_FORMS),
         ("listProblems", &[]),
         ("getProblem", &[NotFound]),
         ("describe", &[]),

@@ -4,7 +4,7 @@ pub(crate) mod bookings;
 pub(crate) mod catalogue;
 pub(crate) mod draw;
 pub(crate) mod holds;
-mod identity;
+pub(crate) mod identity;
 pub(crate) mod line;
 mod order;
 mod outcome;
@@ -15,6 +15,7 @@ pub(crate) mod tickets;
 use crate::call::Call;
 use crate::front::Api;
 use crate::openapi;
+use crate::page;
 use crate::problem::{Name, Problem};
 use crate::reply::Response;
 use crate::route::routes;
@@ -22,6 +23,16 @@ use crate::route::routes;
 routes! {
     ROUTES: Op {
         Home = Catalogue GET "/";
+        Page = Status GET "/sales/{sale}";
+        PageStyle = Catalogue GET "/page/style.css";
+        PageScript = Catalogue GET "/page/script.js";
+        PageJoin = Hold POST "/sales/{sale}/join";
+        PageEnter = Hold POST "/sales/{sale}/enter";
+        PageLeave = Hold POST "/sales/{sale}/leave";
+        PageHold = Hold POST "/sales/{sale}/hold";
+        PageRelease = Hold POST "/sales/{sale}/release";
+        PageConfirm = Confirm POST "/sales/{sale}/confirm";
+        PageAgain = Hold POST "/sales/{sale}/again";
         Description = Catalogue GET "/openapi.json";
         Problems = Catalogue GET "/problems";
         DrawPage = Catalogue GET "/draw";
@@ -56,7 +67,11 @@ impl Api for Visitors {
 
     fn quick(op: Op, call: &Call) -> Option<Result<Response, Problem>> {
         Some(match op {
-            Op::Home => Ok(pages::home(call)),
+            Op::Home => Ok(page::home(call)),
+            Op::PageStyle => Ok(page::style(call)),
+            Op::PageScript => Ok(page::script(call)),
+            Op::Page | Op::PageJoin | Op::PageEnter | Op::PageLeave => return None,
+            Op::PageHold | Op::PageRelease | Op::PageConfirm | Op::PageAgain => return None,
             Op::Description => Ok(openapi::visitor_description(call)),
             Op::Problems => Ok(pages::problems()),
             Op::ProblemPage => pages::problem(call),
@@ -73,8 +88,22 @@ impl Api for Visitors {
         })
     }
 
+    fn crowded(op: Op, call: &Call) -> Option<Response> {
+        let page = matches!(op, Op::Page | Op::PageJoin | Op::PageEnter | Op::PageLeave | Op::PageHold)
+            || matches!(op, Op::PageRelease | Op::PageConfirm | Op::PageAgain);
+        page.then(|| page::crowded(call))
+    }
+
     async fn run(op: Op, call: Call) -> Result<Response, Problem> {
         match op {
+            Op::Page => page::sale(call).await,
+            Op::PageJoin => page::join(call).await,
+            Op::PageEnter => page::enter(call).await,
+            Op::PageLeave => page::leave(call).await,
+            Op::PageHold => page::hold(call).await,
+            Op::PageRelease => page::release(call).await,
+            Op::PageConfirm => page::confirm(call).await,
+            Op::PageAgain => page::again(call).await,
             Op::MakeVisitor => tickets::visitor(call).await,
             Op::JoinLine => tickets::join(call).await,
             Op::GetReceipt => draw::receipt(call).await,

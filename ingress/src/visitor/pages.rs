@@ -1,4 +1,4 @@
-//! The plain pages: what is on sale, and what each problem means.
+//! The plain pages: what each problem means, and how a draw is checked.
 
 use std::fmt::Write as _;
 
@@ -23,27 +23,6 @@ const DRAW: &str = "<h1>The draw</h1><p>Coming early is worth nothing. Who comes
     <code>holdfast draw verify draw.json receipt.json</code>, with <code>--commitment</code> and <code>--root</code> as you noted \
     them down.</ol><p>All leaves under the root: <code>/v1/sales/SALE/draw/leaves?from=0</code>. The exact rule, with a program to \
     compute it without ours, is in <code>docs/draw.md</code>.</p>";
-
-/// The sales, and where the API is described.
-#[utoipa::path(get, path = "/", tag = "pages", operation_id = "home",
-    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
-pub(crate) fn home(call: &Call) -> Response {
-    let now = call.now();
-    let mut page = page("Holdfast");
-    page.push_str("<h1>Holdfast</h1><h2>Sales</h2><ul>");
-    for sale in call.app.sales().iter() {
-        let (id, title) = (sale.id(), sale.fold.doc.title.as_deref().unwrap_or(sale.id().as_str()));
-        let state = sale.phase(now).as_str();
-        let title = escape(title);
-        let _ =
-            write!(page, "<li><a href='/v1/sales/{id}'>{title}</a> ({state}) · <a href='/v1/sales/{id}/line'>line</a>");
-    }
-    page.push_str(
-        "</ul><h2>API</h2><ul><li><a href='/openapi.json'>/openapi.json</a>\
-         <li><a href='/v1/sales'>/v1/sales</a><li><a href='/problems'>/problems</a><li><a href='/draw'>/draw</a></ul>",
-    );
-    html(page, "no-cache")
-}
 
 /// All problems.
 #[utoipa::path(get, path = "/problems", tag = "pages", operation_id = "listProblems",
