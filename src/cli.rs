@@ -72,6 +72,9 @@ pub(crate) enum Command {
     Ledger(Ledger),
     /// Find what is wrong with the stores, or unsafe
     Doctor,
+    /// The page that visitors see
+    #[command(subcommand)]
+    Page(crate::commands::page::Page),
     /// Check the order that a lobby was put in
     #[command(subcommand)]
     Draw(crate::commands::draw::Draw),

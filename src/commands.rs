@@ -6,6 +6,7 @@ pub(crate) mod draw;
 mod ledger;
 pub(crate) mod load;
 mod log;
+pub(crate) mod page;
 mod sale;
 mod settings;
 
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Log(command) => log::run(&config(cli)?, command, json),
         Command::Ledger(command) => ledger::run(&config(cli)?, command, json),
         Command::Doctor => doctor::run(&config(cli)?, json),
+        Command::Page(command) => page::run(command, json),
         Command::Draw(command) => draw::run(command, json),
         Command::Load(load) => {
             if let Some(done) = load.without_server(json) {

@@ -277,3 +277,17 @@ fn the_load_harness_books_against_a_running_program_and_finds_nothing_wrong() {
     good(beside(&data, &["audit", "express"]));
     dev.end();
 }
+
+#[test]
+fn the_waiting_page_for_a_cdn_is_written_without_a_server() {
+    let folder = folder();
+    let dir = folder.path().join("cdn/waiting");
+    let out = good(run(holdfast().args(["page", "export"]).arg(&dir)));
+    let file = dir.join("index.html");
+    assert_eq!(out, format!("{}\n", file.display()));
+    let page = std::fs::read_to_string(&file).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("lang=\"ko\""), "{page}");
+    std::fs::write(folder.path().join("taken"), "").unwrap();
+    let refusal = run(holdfast().args(["page", "export"]).arg(folder.path().join("taken")));
+    refused(refusal, 1, &["waiting page", "taken"]);
+}
