@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test check chaos bench load compiler redis cassandra prometheus
+.PHONY: help run build test browser check chaos bench load compiler redis cassandra prometheus
 
 CARGO ?= cargo
 # Flags for what is run: make run ARGS="--listen 127.0.0.1:9000", make load ARGS="journey --sale demo", make bench ARGS=--quick
@@ -23,6 +23,9 @@ build: compiler redis
 
 test: compiler redis cassandra prometheus ## Run all tests, on real servers
 	@$(CARGO) test --workspace --locked
+
+browser: build ## Drive the page in a real Chromium (installs it, and two packages of npm into the target directory)
+	@tests/browser/run.sh "$(TARGET)/debug/holdfast" "$(TARGET)/browser" $(ARGS)
 
 check: compiler ## Format and lints, as CI checks them
 	@$(CARGO) fmt --all --check
