@@ -300,6 +300,7 @@ fn a_ledger_that_takes_nothing_is_told() {
     assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
     prometheus.until_fires("HoldfastSaleBudgetBurns");
     prometheus.until_fires("HoldfastSaleIntentsStuck");
+    prometheus.until_fires("HoldfastIntentsTooOld");
     let burning = prometheus.query("ALERTS{alertname=\"HoldfastSaleBudgetBurns\"}");
     assert!(burning.contains("certainty") && !burning.contains("_errors"), "{burning}");
 
