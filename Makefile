@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test browser check chaos bench load compiler redis cassandra prometheus
+.PHONY: help run build cluster test browser check chaos bench load compiler redis cassandra prometheus
 
 CARGO ?= cargo
 # Flags for what is run: make run ARGS="--listen 127.0.0.1:9000", make load ARGS="journey --sale demo", make bench ARGS=--quick
@@ -16,6 +16,9 @@ help: ## Show this
 
 run: build ## Build and start the appliance with its demo sales
 	@exec "$(TARGET)/debug/holdfast" dev $(ARGS)
+
+cluster: build ## Start the roles as processes on Cassandra and a Redis Cluster; ARGS="--cassandra 1": one node
+	@exec deploy/cluster.sh "$(TARGET)/debug/holdfast" $(ARGS)
 
 # One profile for what is run, tested and linted, so that a machine with two cores builds everything once.
 build: compiler redis
