@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use self::process::{Guard, PID_FILE};
 use crate::access::Target;
 use crate::client::{Redis, Settings};
 use crate::error::CallError;
@@ -22,6 +23,7 @@ pub use self::faults::Failover;
 pub struct TestRedis {
     directory: tempfile::TempDir,
     child: Option<Child>,
+    _guard: Guard,
 }
 
 /// How long the server may take to answer after its start.
@@ -33,7 +35,9 @@ impl TestRedis {
     /// # Errors
     /// redis-server is missing, or does not answer in time.
     pub fn start() -> std::io::Result<Self> {
-        let mut server = Self { directory: tempfile::tempdir()?, child: None };
+        let directory = tempfile::tempdir()?;
+        let guard = Guard::of(directory.path())?;
+        let mut server = Self { directory, child: None, _guard: guard };
         server.restart()?;
         Ok(server)
     }
@@ -80,6 +84,8 @@ impl TestRedis {
             .arg(self.directory.path())
             .arg("--unixsocket")
             .arg(self.socket())
+            .arg("--pidfile")
+            .arg(self.directory.path().join(PID_FILE))
             .arg("--logfile")
             .arg(self.directory.path().join("redis.log"))
             .stdin(Stdio::null())

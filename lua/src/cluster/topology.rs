@@ -169,6 +169,7 @@ impl Keeper {
 
     /// Asks all at once; what those who answer say, or what the last of them had instead of an answer.
     async fn ask(&mut self, nodes: &[Address]) -> Result<Vec<Answer>, String> {
+        self.connections.retain(|node, _| nodes.contains(node));
         let asks = nodes.iter().map(|node| {
             let open = self.connections.get(node).cloned();
             let credentials = self.origin.credentials.clone();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, Value};
 
-use super::process::{Server, other};
+use super::process::{Guard, Server, other};
 use crate::access::{Access, Address, Credentials, Target, Way};
 use crate::client::{Redis, Settings};
 use crate::cluster::table::{Answer, Table};
@@ -18,6 +18,10 @@ use crate::key::{SLOTS, slot_of_tag};
 const MASTERS: usize = 3;
 /// How long anything may take that the cluster does by itself: an election takes some four seconds, a loaded machine longer.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Starts with other ports when one is taken.
+const TRIES: u32 = 3;
+/// One answer of one node about the cluster, where another's will do: a frozen one gives none.
+const WORD: Duration = Duration::from_millis(500);
 /// One answer of one node.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Between two looks.
@@ -26,9 +30,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Six redis-servers that are one cluster. Killed and removed with it.
 #[derive(Debug)]
 pub struct TestCluster {
-    directory: tempfile::TempDir,
     pub(super) nodes: Vec<Server>,
     pub(super) password: Option<String>,
+    // Behind the nodes: dropped when nobody writes there any more.
+    directory: tempfile::TempDir,
+    _guard: Guard,
 }
 
 /// A line of CLUSTER NODES.
@@ -54,12 +60,25 @@ impl TestCluster {
     /// # Errors
     /// As [`TestCluster::start`].
     pub fn start_with(settings: &[(&str, &str)]) -> io::Result<Self> {
+        // A port that was free a moment ago may be another test's by now: then once more, with others.
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            match Self::try_with(settings) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn try_with(settings: &[(&str, &str)]) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
+        let guard = Guard::of(directory.path())?;
         let nodes = (0..2 * MASTERS).map(|n| Server::new(directory.path().join(n.to_string()), settings));
         let password = settings.iter().find(|(name, _)| *name == "requirepass").map(|(_, word)| (*word).to_owned());
-        let mut cluster = Self { nodes: nodes.collect::<io::Result<_>>()?, directory, password };
-        cluster.nodes.iter_mut().try_for_each(Server::start)?;
-        (0..cluster.nodes.len()).try_for_each(|n| cluster.until("a node answers", || cluster.answers(n)))?;
+        let mut cluster = Self { nodes: nodes.collect::<io::Result<_>>()?, password, directory, _guard: guard };
+        (0..cluster.nodes.len()).try_for_each(|n| cluster.node_mut(n)?.start())?;
+        (0..cluster.nodes.len()).try_for_each(|n| cluster.until_it_answers(n))?;
         cluster.form()?;
         cluster.settled()?;
         Ok(cluster)
@@ -132,16 +151,42 @@ impl TestCluster {
         Ok(())
     }
 
+    /// Waits until a node that was started answers.
+    pub(super) fn until_it_answers(&mut self, n: usize) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.answers(n) {
+            let node = self.node_mut(n)?;
+            let (ended, late) = (node.has_ended(), Instant::now() > deadline);
+            let log = if ended || late { node.log() } else { String::new() };
+            if ended && log.contains("Address already in use") {
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, log));
+            }
+            if ended || late {
+                return Err(other(format!("a node does not answer\n{log}")));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    pub(super) fn node_mut(&mut self, n: usize) -> io::Result<&mut Server> {
+        self.nodes.get_mut(n).ok_or_else(|| other("no such node"))
+    }
+
     pub(super) fn node(&self, n: usize) -> io::Result<&Server> {
         self.nodes.get(n).ok_or_else(|| other("no such node"))
     }
 
     pub(super) fn connection(&self, n: usize) -> io::Result<redis::Connection> {
+        self.connection_within(n, ANSWER)
+    }
+
+    fn connection_within(&self, n: usize, within: Duration) -> io::Result<redis::Connection> {
         let credentials = self.credentials();
         let way = Way::to(&self.address(n)?, credentials.as_ref());
-        let connection = way.client().and_then(|client| client.get_connection_with_timeout(ANSWER));
+        let connection = way.client().and_then(|client| client.get_connection_with_timeout(within));
         let connection = connection.map_err(|error| other(error.to_string()))?;
-        connection.set_read_timeout(Some(ANSWER)).map_err(|error| other(error.to_string()))?;
+        connection.set_read_timeout(Some(within)).map_err(|error| other(error.to_string()))?;
         Ok(connection)
     }
 
@@ -185,7 +230,7 @@ impl TestCluster {
     /// Nobody knows one.
     pub fn master_of(&self, slot: u16) -> io::Result<usize> {
         let answer = |n: usize| {
-            let text = self.ask(n, &["CLUSTER", "NODES"]).ok()?;
+            let text = query(&mut self.connection_within(n, WORD).ok()?, &["CLUSTER", "NODES"]).ok()?;
             Some(Answer { from: self.address(n).ok()?, text })
         };
         let table = Table::empty().learn(&(0..self.nodes.len()).filter_map(answer).collect::<Vec<_>>());

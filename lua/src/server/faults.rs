@@ -23,7 +23,7 @@ impl TestCluster {
     /// # Errors
     /// The system's.
     pub fn kill(&mut self, n: usize) -> io::Result<()> {
-        self.nodes.get_mut(n).ok_or_else(|| other("no such node"))?.kill()
+        self.node_mut(n)?.kill()
     }
 
     /// Starts a killed node on the data it left behind, and waits until it answers.
@@ -31,8 +31,8 @@ impl TestCluster {
     /// # Errors
     /// It does not.
     pub fn restart(&mut self, n: usize) -> io::Result<()> {
-        self.nodes.get_mut(n).ok_or_else(|| other("no such node"))?.start()?;
-        self.until("the node answers again", || self.answers(n))
+        self.node_mut(n)?.start()?;
+        self.until_it_answers(n)
     }
 
     /// Forgets the data of a killed node, not who it is.
