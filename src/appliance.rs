@@ -36,6 +36,7 @@ use crate::roles::Roles;
 use crate::running::Running;
 use crate::signals::{Signals, Told};
 use crate::threads::Worker;
+use crate::waiting::Waiting;
 use crate::{demo, logging, observe, production, stores};
 
 /// How long sales may take to be in service after a start, before the program serves without them and says so.
@@ -88,6 +89,7 @@ struct Base<'a> {
     options: &'a Options,
     data: DataDir,
     documents: Vec<SaleDoc>,
+    waiting: Waiting,
     key_file: KeyFile,
     keys: Keys,
     /// Absent where visitors are not served.
@@ -136,7 +138,9 @@ impl<'a> Base<'a> {
         let (public, admin) = (listeners.public.as_ref().map(address_of).transpose()?, address_of(&listeners.admin)?);
         let internal = listeners.internal_address(config, options.roles)?;
         let tls = parts::tls(config)?;
-        Ok((Self { config, options, data, documents, key_file, keys, public, admin, internal, tls }, listeners))
+        let waiting = Waiting::up_to(config.start_wait);
+        let base = Self { config, options, data, documents, waiting, key_file, keys, public, admin, internal, tls };
+        Ok((base, listeners))
     }
 }
 
@@ -171,7 +175,7 @@ struct Started {
 }
 
 async fn redis(base: &Base<'_>, stop: watch::Receiver<bool>) -> Result<Started, Failure> {
-    let Base { config, options, .. } = base;
+    let Base { config, options, waiting, .. } = base;
     if options.own_redis {
         let plan = Plan::new(base.data.layout(), &config.redis_server)?;
         let access = Access::from(Target::Unix(plan.socket.clone()));
@@ -185,7 +189,7 @@ async fn redis(base: &Base<'_>, stop: watch::Receiver<bool>) -> Result<Started, 
             "set redis = \"unix:PATH\", \"HOST:PORT\" or \"cluster:HOST:PORT,...\" (HOLDFAST_REDIS), or run holdfast dev",
         )
     })?;
-    production::check_redis(config, &access).await?;
+    production::redis::check(config, &access, waiting).await?;
     Ok(Started { access, watching: None })
 }
 
@@ -244,7 +248,7 @@ impl Serving {
         access: &Access,
         recorder: PrometheusHandle,
     ) -> Result<Self, Failure> {
-        let ledger = stores::ledger(base.config).await?;
+        let ledger = stores::ledger(base.config, &base.waiting).await?;
         let reached = base.internal.clone().unwrap_or_else(|| base.admin.to_string());
         let owner = format!("{}@{reached}", std::process::id());
         let sales = Sales::start(ledger.clone(), owner.clone(), clock::system())

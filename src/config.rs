@@ -6,6 +6,7 @@ mod read;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use domain::table::Mistake;
 use lua::Access;
@@ -54,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) threads: usize,
     pub(crate) redis: Option<Access>,
     pub(crate) redis_server: String,
+    /// How long a start waits for its stores.
+    pub(crate) start_wait: Duration,
     ledger: LedgerAt,
     keys: PathBuf,
     pub(crate) operator_key: Option<String>,

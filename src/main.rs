@@ -31,6 +31,7 @@ mod running;
 mod signals;
 mod stores;
 mod threads;
+mod waiting;
 
 use std::process::ExitCode;
 

@@ -2,20 +2,14 @@
 
 use std::future::Future;
 use std::path::Path;
-use std::time::Duration;
 
 use ledger::{Error, Ledger};
 use lua::{Access, Redis};
-use tokio::time::{Instant, sleep};
 
 use crate::config::{Config, LedgerAt};
 use crate::failure::Failure;
-use crate::{out, production};
-
-/// How long a start waits for a ledger that cannot be reached: what a database that starts beside it may need.
-const WAIT: Duration = Duration::from_secs(120);
-/// Between two tries.
-const TRY_EVERY: Duration = Duration::from_secs(1);
+use crate::production;
+use crate::waiting::{Missing, Waiting};
 
 /// A failure of the ledger as one line; its own message says what to do.
 pub(crate) fn ledger_failure(error: Error) -> Failure {
@@ -23,26 +17,16 @@ pub(crate) fn ledger_failure(error: Error) -> Failure {
 }
 
 /// Opens the ledger of the settings: makes a file that is not there, waits for a cluster that cannot be reached yet.
-pub(crate) async fn ledger(config: &Config) -> Result<Ledger, Failure> {
+pub(crate) async fn ledger(config: &Config, waiting: &Waiting) -> Result<Ledger, Failure> {
     let cql = match config.ledger() {
         LedgerAt::File(path) => return file(&path),
         LedgerAt::Cql(cql) => cql,
     };
-    let deadline = Instant::now() + WAIT;
-    let mut told = false;
-    let ledger = loop {
-        match Ledger::cql(&cql.settings).await {
-            Ok(ledger) => break ledger,
-            Err(error @ Error::Unreachable { .. }) if Instant::now() + TRY_EVERY < deadline => {
-                if !told {
-                    out::say(format_args!("holdfast: waiting up to {} s for the ledger: {error}", WAIT.as_secs()));
-                }
-                told = true;
-            }
-            Err(error) => return Err(ledger_failure(error)),
-        }
-        sleep(TRY_EVERY).await;
+    let open = async || match Ledger::cql(&cql.settings).await {
+        Err(error @ Error::Unreachable { .. }) => Err(Missing::Yet(ledger_failure(error))),
+        opened => opened.map_err(|error| Missing::Wrong(ledger_failure(error))),
     };
+    let ledger = waiting.until(open).await?;
     production::check_ledger(config, &cql.settings).await?;
     Ok(ledger)
 }

@@ -1,7 +1,8 @@
 //! What the servers say about themselves, for checks before a start and by an operator. Facts only: what is good enough is
 //! judged by whoever asks.
 
-use std::collections::BTreeMap;
+mod server;
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -12,35 +13,7 @@ use tokio::time::timeout;
 use crate::access::{Access, Address, Way};
 use crate::cluster::table::{Answer, Table};
 
-/// Settings that are asked for.
-const SETTINGS: [&str; 4] = ["appendonly", "appendfsync", "maxmemory-policy", "cluster-require-full-coverage"];
-
-/// What one server says.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Server {
-    /// Where it is, as messages name it.
-    pub name: String,
-    /// It takes writes; a replica does not.
-    pub master: bool,
-    /// Its version.
-    pub version: String,
-    /// It is part of a cluster.
-    pub clustered: bool,
-    /// It still reads its files.
-    pub loading: bool,
-    settings: BTreeMap<String, String>,
-    /// Why settings could not be asked for.
-    pub settings_refused: Option<String>,
-}
-
-impl Server {
-    /// The value of `appendonly`, `appendfsync`, `maxmemory-policy` or `cluster-require-full-coverage`, where it could be asked
-    /// for.
-    #[must_use]
-    pub fn setting(&self, name: &str) -> Option<&str> {
-        self.settings.get(name).map(String::as_str)
-    }
-}
+pub use self::server::Server;
 
 /// What is known about one server, or about all nodes of a cluster.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -89,7 +62,7 @@ pub enum NoFacts {
 pub async fn gather(access: &Access, within: Duration) -> Result<Facts, NoFacts> {
     match Way::of(access) {
         Ok(way) => {
-            let server = server(&way, within).await?;
+            let server = ask(&way, within).await?;
             Ok(Facts { servers: vec![server], ..Facts::default() })
         }
         Err(seeds) => cluster(access, &seeds, within).await,
@@ -105,7 +78,7 @@ async fn cluster(access: &Access, seeds: &[Address], within: Duration) -> Result
     table = nodes(all, &table, within).await?;
     let asked = table.members.iter().map(|member| {
         let way = way(&member.address);
-        async move { (member, server(&way, within).await) }
+        async move { (member, ask(&way, within).await) }
     });
     let mut facts = Facts::default();
     for (member, answer) in join_all(asked).await {
@@ -143,32 +116,8 @@ async fn nodes(ways: Vec<(Address, Way)>, before: &Table, within: Duration) -> R
     }
 }
 
-async fn server(way: &Way, within: Duration) -> Result<Server, NoFacts> {
-    bounded(way, within, async {
-        let mut connection = connect(way).await?;
-        let info: String = redis::cmd("INFO").query_async(&mut connection).await?;
-        let value = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.unwrap_or_default().trim().to_owned()
-        };
-        let mut server = Server {
-            name: way.name.clone(),
-            master: value("role") == "master",
-            version: value("redis_version"),
-            clustered: value("cluster_enabled") == "1",
-            loading: value("loading") == "1",
-            ..Server::default()
-        };
-        let settings = redis::cmd("CONFIG").arg("GET").arg(&SETTINGS).query_async(&mut connection).await;
-        match settings {
-            Ok(settings) => server.settings = settings,
-            // Not every user may ask, and some services hide it: that is a fact as well.
-            Err(error) if error.code().is_some() => server.settings_refused = Some(error.to_string()),
-            Err(error) => return Err(error),
-        }
-        Ok(server)
-    })
-    .await
+async fn ask(way: &Way, within: Duration) -> Result<Server, NoFacts> {
+    bounded(way, within, async { Server::ask(&way.name, &mut connect(way).await?).await }).await
 }
 
 async fn connect(way: &Way) -> redis::RedisResult<MultiplexedConnection> {

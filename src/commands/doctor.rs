@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::config::{Config, LedgerAt, Mode};
 use crate::failure::{Exit, Failure};
 use crate::out::{self, Out};
-use crate::production::{self, Found, Weight};
+use crate::production::redis::{Found, Weight, examine};
 use crate::stores;
 
 /// Runs the command; exit 3 when there is a finding.
@@ -43,7 +43,7 @@ async fn redis(config: &Config) -> Vec<(&'static str, Finding)> {
         let severity = if weight == Weight::Never || unsafe_here { Severity::Error } else { Severity::Warning };
         ("redis", Finding { severity, what, why, fix })
     };
-    production::examine_redis(access).await.into_iter().map(finding).collect()
+    examine(access).await.into_iter().map(finding).collect()
 }
 
 /// What is found about the ledger.

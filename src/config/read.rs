@@ -18,7 +18,7 @@ const MAX_THREADS: u64 = 1_024;
 const MAX_TEXT: usize = 4_096;
 /// Proxies and origins that can be named.
 const MAX_NAMES: usize = 64;
-/// Milliseconds a wait of the HTTP server may be set to: an hour.
+/// Milliseconds a wait may be set to: an hour.
 const MAX_WAIT_MS: u64 = 3_600_000;
 /// Connections and requests at once: more than the file descriptors of a process.
 const MAX_AT_ONCE: u64 = 1_000_000;
@@ -36,6 +36,7 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
     let redis = redis(&mut reader);
     let redis_server = reader.text("redis_server", MAX_TEXT);
     let ledger = Said::read(&mut reader);
+    let start_wait = reader.duration_ms("start_wait", 0..=MAX_WAIT_MS).map(Duration::from_millis);
     let keys = reader.text("keys", MAX_TEXT);
     let operator_key = secret(&mut reader, "operator_key");
     let log = reader.table("log", |reader| {
@@ -62,6 +63,7 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
         threads: usize::try_from(threads?).ok()?,
         redis: redis?,
         redis_server: redis_server?,
+        start_wait: start_wait?,
         ledger: ledger?.with(cql?),
         keys: PathBuf::from(keys?),
         operator_key: operator_key?,

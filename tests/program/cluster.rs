@@ -90,14 +90,14 @@ fn what_is_wrong_with_a_cluster_is_one_line_with_the_fix() {
     for n in 0..cluster.size() {
         cluster.ask::<String>(n, &["CLUSTER", "DELSLOTS", "7"]).unwrap();
     }
-    refused(
-        run(&mut serve(folder.path(), &redis, WORD)),
-        2,
-        &["1 slots of the cluster belong to no master", "--cluster fix"],
-    );
+    let impatient = |redis: &str| {
+        let mut command = serve(folder.path(), redis, WORD);
+        command.env("HOLDFAST_START_WAIT", "2s");
+        run(&mut command)
+    };
+    refused(impatient(&redis), 2, &["1 slots of the cluster belong to no master", "--cluster fix"]);
 
     let alone = cluster.address(0).unwrap().to_string();
     refused(run(&mut serve(folder.path(), &alone, WORD)), 2, &["it is part of a cluster", "cluster:127.0.0.1"]);
-    let nobody = run(&mut serve(folder.path(), "cluster:127.0.0.1:1", WORD));
-    refused(nobody, 1, &["redis cluster:127.0.0.1:1", "does not answer", "start it"]);
+    refused(impatient("cluster:127.0.0.1:1"), 1, &["redis cluster:127.0.0.1:1", "does not answer", "start it"]);
 }

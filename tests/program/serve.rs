@@ -123,7 +123,26 @@ fn production_refuses_a_redis_that_forgets() {
     refused(run(&mut serve(folder.path(), &redis, "production")), 2, &["maxmemory-policy is allkeys-lru"]);
     drop(redis);
     let gone = Redis { child: Command::new("true").spawn().unwrap(), socket: folder.path().join("none.sock") };
-    refused(run(&mut serve(folder.path(), &gone, "production")), 1, &["redis unix:", "start it"]);
+    let mut impatient = serve(folder.path(), &gone, "production");
+    impatient.env("HOLDFAST_START_WAIT", "1s");
+    refused(run(&mut impatient), 1, &["redis unix:", "start it"]);
+}
+
+#[test]
+fn serve_says_that_it_waits_for_redis_and_serves_when_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let gone = Redis { child: Command::new("true").spawn().unwrap(), socket: folder.path().join("r.sock") };
+    let log = folder.path().join("log");
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(|| Serving::start(serve(folder.path(), &gone, "production"), &log));
+        until("the program says what it waits for", || {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            said.contains("waiting up to") && said.contains("for redis unix:") && said.contains("start it")
+        });
+        let redis = Redis::start(folder.path(), &["--appendonly", "yes"]);
+        let serving = starting.join().unwrap();
+        assert_eq!(serving.banner["redis"], redis.address());
+    });
 }
 
 #[test]
