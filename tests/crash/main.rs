@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use buyers::{Run, buy_the_rest, judge, shop};
+use lua::server::{Failover, TestCluster};
 use rig::{Rig, within};
 
 /// Times something is killed in the run with kills.
@@ -30,22 +31,38 @@ fn sale(id: &str, units: u64, lanes: u16) -> String {
     )
 }
 
-/// Runs `harm` while visitors buy, lets them go on until they have certain answers, buys the rest, judges.
-fn while_visitors_buy(rig: &mut Rig, name: &'static str, units: u64, harm: impl FnOnce(&mut Rig, &Run)) {
-    while_visitors_buy_in(1, rig, name, units, harm);
+/// Sends the visitors home at its end, whatever the end is: a test that fails must not wait for them for ever.
+struct Stop<'a>(&'a Run);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+    }
 }
 
-fn while_visitors_buy_in(lanes: u16, rig: &mut Rig, name: &'static str, units: u64, harm: impl FnOnce(&mut Rig, &Run)) {
+/// Runs `harm` while visitors buy, lets them go on until they have certain answers, buys the rest, judges.
+fn while_visitors_buy(rig: &mut Rig, name: &'static str, units: u64, harm: impl FnOnce(&mut Rig, &Run)) {
+    while_so_many_buy(BUYERS, 1, rig, name, units, harm);
+}
+
+fn while_so_many_buy(
+    buyers: u64,
+    lanes: u16,
+    rig: &mut Rig,
+    name: &'static str,
+    units: u64,
+    harm: impl FnOnce(&mut Rig, &Run),
+) {
     rig.sell(&sale(name, units, lanes));
     let run = Run::new(name, "seat", rig.banner("public"));
     std::thread::scope(|scope| {
-        for buyer in 0..BUYERS {
+        let _stop = Stop(&run);
+        for buyer in 0..buyers {
             let run = &run;
             scope.spawn(move || shop(run, buyer));
         }
         assert!(within(Duration::from_secs(10), || run.booked().len() > 20), "nobody could buy: {:?}", run.lies);
         harm(rig, &run);
-        run.stop.store(true, Ordering::Relaxed);
     });
     buy_the_rest(&run, Duration::from_secs(60));
     let events: Vec<_> = (0..lanes).flat_map(|lane| rig.log(&format!("lane/{name}/{lane}"))).collect();
@@ -101,7 +118,7 @@ fn units_move_between_lanes_and_none_is_lost_when_program_and_redis_are_killed()
     let mut rig = Rig::start();
     let mut dice = seed();
     // Few units and holds of a thousand at the end: lanes run dry, and what is left has to come together.
-    while_visitors_buy_in(4, &mut rig, "lanes", 6_000, |rig, run| {
+    while_so_many_buy(BUYERS, 4, &mut rig, "lanes", 6_000, |rig, run| {
         for round in 0..6 {
             std::thread::park_timeout(Duration::from_millis(100 + next(&mut dice) % 500));
             if round % 2 == 0 {
@@ -144,6 +161,37 @@ fn a_redis_that_shows_more_stock_than_there_is_sells_nothing_twice() {
             std::thread::park_timeout(Duration::from_millis(1_500));
         }
         assert!(run.booked().len() > 20);
+    });
+}
+
+#[test]
+fn a_failover_to_a_replica_that_lags_behind_sells_nothing_twice_and_loses_no_booking() {
+    let mut cluster = TestCluster::start().unwrap();
+    let mut rig = Rig::start_on(cluster.access().to_string());
+    let slot = TestCluster::slot_of("{lagging:0}");
+    let goes_on = |run: &Run| {
+        let before = run.booked().len();
+        assert!(within(Duration::from_secs(40), || run.booked().len() > before + 100), "service did not resume");
+    };
+    // Elections take their time: few buyers, so that not everything is sold before.
+    while_so_many_buy(4, 1, &mut rig, "lagging", 150_000, |_, run| {
+        let master = cluster.master_of(slot).unwrap();
+        let replica = cluster.replica_of(master).unwrap();
+        cluster.cut_off(replica).unwrap();
+        // Holds and bookings that the replica never hears of.
+        goes_on(run);
+        cluster.kill(master).unwrap();
+        cluster.failover(replica, Failover::TakeOver).unwrap();
+        goes_on(run);
+        // The other way round: a master that is frozen, left by election, and wakes up with answers to give.
+        cluster.reconnect(replica).unwrap();
+        cluster.restart(master).unwrap();
+        cluster.settled().unwrap();
+        cluster.freeze(replica).unwrap();
+        cluster.elected(slot, replica).unwrap();
+        goes_on(run);
+        cluster.thaw(replica).unwrap();
+        goes_on(run);
     });
 }
 

@@ -13,20 +13,36 @@ pub(crate) struct Rig {
     pub(crate) dir: tempfile::TempDir,
     program: Option<Child>,
     banner: RwLock<Value>,
+    /// Where a Redis is that the program does not run itself.
+    foreign_redis: Option<String>,
 }
 
 impl Rig {
     /// A fresh appliance without any sale but the demo.
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same on a Redis that somebody else runs, and without the demo.
+    pub(crate) fn start_on(redis: String) -> Self {
+        Self::start_with(Some(redis))
+    }
+
+    fn start_with(foreign_redis: Option<String>) -> Self {
         let dir = tempfile::Builder::new().prefix("hf").tempdir().unwrap();
-        let mut rig = Self { dir, program: None, banner: RwLock::new(Value::Null) };
+        let mut rig = Self { dir, program: None, banner: RwLock::new(Value::Null), foreign_redis };
         rig.go_on();
         rig
     }
 
     /// Starts the program on whatever the data directory holds now and waits until it serves.
     pub(crate) fn go_on(&mut self) {
-        let mut command = start::dev(Command::new(env!("CARGO_BIN_EXE_holdfast")), &self.data());
+        let program = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        let mut command = match &self.foreign_redis {
+            Some(_) => start::on_free_ports("serve", program, &self.data()),
+            None => start::dev(program, &self.data()),
+        };
+        command.envs(self.foreign_redis.iter().map(|redis| ("HOLDFAST_REDIS", redis)));
         command.env("HOLDFAST_EDGE_VISITORS_PER_MINUTE", "0");
         let (child, banner) = start::serving(command, &self.log_file());
         *self.banner.write().unwrap() = banner;
@@ -125,7 +141,8 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         let Some(mut child) = self.program.take() else { return };
-        let redis = self.redis(&["INFO", "server"]);
+        let own = self.foreign_redis.is_none();
+        let redis = if own { self.redis(&["INFO", "server"]) } else { String::new() };
         let redis = redis.lines().find_map(|line| line.strip_prefix("process_id:")).map(|pid| pid.trim().to_owned());
         let _ = Command::new("kill").arg(child.id().to_string()).status();
         let ended = within(Duration::from_secs(20), || child.try_wait().unwrap().is_some());

@@ -12,8 +12,13 @@ use serde_json::Value;
 const START: Duration = Duration::from_secs(30);
 
 /// `dev` on free ports and this directory, not started.
-pub(crate) fn dev(mut program: Command, data: &Path) -> Command {
-    program.args(["dev", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]).arg(data);
+pub(crate) fn dev(program: Command, data: &Path) -> Command {
+    on_free_ports("dev", program, data)
+}
+
+/// `dev` or `serve` in this way.
+pub(crate) fn on_free_ports(command: &str, mut program: Command, data: &Path) -> Command {
+    program.args([command, "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]).arg(data);
     program.stdin(Stdio::null());
     program
 }
