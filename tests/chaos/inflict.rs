@@ -113,6 +113,7 @@ fn misbehave(world: &World, between: Between, whom: usize, way: Way, lasts: Dura
     let ways: Vec<&Proxy> = match between {
         Between::Visitors => vec![&world.processes[whom].visitors],
         Between::Redis => vec![&world.processes[whom].to_redis],
+        Between::Others => vec![&world.processes[whom].others],
         Between::AllRedis => world.processes.iter().map(|process| &process.to_redis).collect(),
     };
     ways.iter().for_each(|proxy| proxy.set(way));

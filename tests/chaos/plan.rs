@@ -38,6 +38,8 @@ pub(crate) enum Between {
     Redis,
     /// All processes and Redis.
     AllRedis,
+    /// The other processes and what one process owns.
+    Others,
 }
 
 /// The kinds of faults.
@@ -91,7 +93,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Everything that can be done to processes on one Redis and the embedded ledger.
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::Slow(Between::Visitors),
         Self::Cut(Between::Visitors),
         Self::Silent(Between::Visitors),
@@ -107,6 +109,11 @@ impl Kind {
         Self::Silent(Between::AllRedis),
         Self::Deaf(Between::AllRedis),
         Self::Narrow(Between::AllRedis),
+        Self::Slow(Between::Others),
+        Self::Cut(Between::Others),
+        Self::Silent(Between::Others),
+        Self::Deaf(Between::Others),
+        Self::Narrow(Between::Others),
         Self::KillProcess,
         Self::PauseProcess,
         Self::PauseInAppend,

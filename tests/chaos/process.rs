@@ -62,6 +62,10 @@ pub(crate) struct Process {
     pub(crate) to_redis: Proxy,
     /// Between visitors and it.
     pub(crate) visitors: Proxy,
+    /// Between other processes and what it owns.
+    pub(crate) others: Proxy,
+    /// Where it listens for them.
+    internal: SocketAddr,
     extra: Vec<(String, String)>,
 }
 
@@ -75,9 +79,12 @@ impl Process {
             child: None,
             to_redis: Proxy::new(),
             visitors: Proxy::new(),
+            others: Proxy::new(),
+            internal: own_address(),
             extra: extra.to_vec(),
         };
         process.to_redis.lead(redis);
+        process.others.lead(process.internal);
         process.go_on();
         process
     }
@@ -96,6 +103,8 @@ impl Process {
             .args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
             .arg(&self.data)
             .env("HOLDFAST_REDIS", self.to_redis.address.to_string())
+            .env("HOLDFAST_INTERNAL_LISTEN", self.internal.to_string())
+            .env("HOLDFAST_INTERNAL_ADDRESS", self.others.address.to_string())
             .envs(self.extra.iter().cloned())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -21,8 +21,8 @@ const SELL_OUT: Duration = Duration::from_secs(90);
 const SHOPPERS: u64 = 14;
 const GRABBERS: u64 = 4;
 const QUEUERS: u64 = 14;
-/// Lanes of the busy sales. Units move between lanes of one process only, so there is one.
-const LANES: u16 = 1;
+/// Lanes of the busy sales: each process owns one of two, and units move between processes.
+const LANES: u16 = 2;
 /// The waiting room of the run.
 const ROOM: Room = Room { pace: 6_000, cap: 10, pass_ttl_ms: 2_000 };
 

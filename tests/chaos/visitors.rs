@@ -11,6 +11,8 @@ use crate::plan::Dice;
 
 /// Longest a visitor insists on a certain answer: longer than any recovery may take.
 const INSIST: Duration = Duration::from_secs(60);
+/// How long a visitor waits for one answer before asking at another door.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two tries.
 const AGAIN: Duration = Duration::from_millis(50);
 /// Between one visitor and the next at the same keyboard: the machine has to serve what is tested, not who tests it.
@@ -54,10 +56,12 @@ pub(crate) struct Visitor<'a> {
 
 impl<'a> Visitor<'a> {
     pub(crate) fn known(history: &'a History, place: &'a Place, token: &str) -> Self {
+        let mut http = Client::default();
+        http.patience = Some(PATIENCE);
         Self {
             history,
             place,
-            http: Client::default(),
+            http,
             door: token.len(),
             token: token.to_owned(),
             ticket: String::new(),
@@ -221,14 +225,10 @@ impl<'a> Visitor<'a> {
         !items.is_empty() && items.iter().all(|item| item["stock"] == "sold_out")
     }
 
-    /// Gives the pass back, where somebody takes it; it ends by itself otherwise.
+    /// Gives the pass back.
     pub(crate) fn leave(&mut self, sale: &str) {
-        for _ in 0..self.place.doors.len() {
-            if self.once("DELETE", &format!("/v1/sales/{sale}/pass"), "", None).is_ok_and(|a| a.status == 204) {
-                break;
-            }
-            self.door += 1;
-        }
+        let path = format!("/v1/sales/{sale}/pass");
+        drop(self.insist("DELETE", &path, "", None, |a| matches!(a.status, 204 | 403 | 410)));
         self.pass.clear();
     }
 }

@@ -49,6 +49,7 @@ impl World {
         ];
         settings.extend(planted.map(|bug| ("PLANTED_BUG".to_owned(), bug.to_owned())));
         let program = Program { path, folder: folder.path().to_owned(), settings };
+        // All processes have the same keys: by one visitors are hashed, by another they call each other.
         let keys = program.run(&["keys", "create", &at("keys.toml")]);
         assert!(keys.0 == 0, "{keys:?}");
         let processes =

@@ -32,6 +32,8 @@ pub(crate) struct Lost;
 #[derive(Default)]
 pub(crate) struct Client {
     open: Option<(String, BufReader<TcpStream>)>,
+    /// How long an answer is waited for where that is not [`PATIENCE`].
+    pub(crate) patience: Option<Duration>,
 }
 
 impl Client {
@@ -84,8 +86,9 @@ impl Client {
             let address = host.parse().map_err(std::io::Error::other)?;
             let stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
+            let patience = self.patience.unwrap_or(PATIENCE);
+            stream.set_read_timeout(Some(patience))?;
+            stream.set_write_timeout(Some(patience))?;
             self.open = Some((host.to_owned(), BufReader::new(stream)));
         }
         Ok(&mut self.open.as_mut().unwrap().1)
