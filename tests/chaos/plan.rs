@@ -171,6 +171,13 @@ pub(crate) struct Step {
     pub(crate) whom: u64,
 }
 
+impl Step {
+    /// Whether another process has to take over the first lane.
+    pub(crate) fn ends_a_tenure(&self) -> bool {
+        self.whom == OWNER && matches!(self.kind, Kind::PauseProcess | Kind::KillProcess | Kind::Silent(_))
+    }
+}
+
 /// See [`Step::whom`].
 pub(crate) const OWNER: u64 = u64::MAX;
 

@@ -5,10 +5,8 @@ use std::time::Duration;
 use crate::history::Seen;
 use crate::ledger::On;
 use crate::plan::{Between, Kind, OWNER, Step};
+use crate::run::TAKEN_OVER_IN;
 use crate::{PROCESSES, number, program, run};
-
-/// A lease ends after a second, then another owner claims, folds and settles; the machine may be busy with something else.
-const TAKEN_OVER_IN: Duration = Duration::from_secs(8);
 
 fn row(kind: Kind, lasts_ms: u64) -> Step {
     Step { after: Duration::ZERO, kind, lasts: Duration::from_millis(lasts_ms), whom: OWNER }
@@ -44,7 +42,7 @@ fn visitors_see_of_each_recovery_what_the_table_says() {
         let said = || format!("{}{row}: {seen:?}", outcome.said);
         match row.kind {
             // Another owner went on while it was away, and the old one was refused from then on.
-            Kind::PauseProcess | Kind::KillProcess | Kind::Silent(_) => {
+            _ if row.ends_a_tenure() => {
                 assert!(seen.after.fence > seen.before.fence, "{}", said());
                 assert!(seen.longest_without < TAKEN_OVER_IN, "{}", said());
             }

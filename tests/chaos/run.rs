@@ -5,7 +5,7 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::history::{History, Seen, Told};
+use crate::history::{History, Seen, Tenure, Told};
 use crate::inflict::inflict;
 use crate::judge::{self, Room};
 use crate::ledger::On;
@@ -15,6 +15,11 @@ use crate::world::{Sale, World, service, watch};
 
 /// How soon visitors have to be able to book again after a fault is over.
 const RESUMES_IN: Duration = Duration::from_secs(30);
+/// How soon another owner has to have a lane. A lease ends after a second, then another claims, folds and settles; the machine may be
+/// busy with something else.
+pub(crate) const TAKEN_OVER_IN: Duration = Duration::from_secs(8);
+/// Between two looks at who writes a lane.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long what is left may take to be sold.
 const SELL_OUT: Duration = Duration::from_secs(90);
 /// Visitors of each kind at once: enough that every step of a booking is under way whenever something happens.
@@ -150,11 +155,23 @@ fn harm(
         if !history.lies().is_empty() {
             break;
         }
-        let after = world.tenure(sale, lane);
+        let after = tenure_after(world, step, (sale, lane), before);
         seen.push(history.since(begun, before, after));
         before = after;
     }
     seen
+}
+
+/// Who writes the lane after a step. Where another has to, waits for it: other lanes sell on meanwhile, so that a booking says nothing.
+fn tenure_after(world: &World, step: &Step, (sale, lane): (&str, u16), before: Tenure) -> Tenure {
+    let by_now = Instant::now() + TAKEN_OVER_IN;
+    loop {
+        let after = world.tenure(sale, lane);
+        if after.fence > before.fence || !step.ends_a_tenure() || Instant::now() > by_now {
+            return after;
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
 }
 
 /// A sample of visitors finds what it was told of, from the logs.
