@@ -19,6 +19,8 @@ mod redis;
 mod rows;
 mod run;
 mod visitors;
+#[path = "../support/wait.rs"]
+mod wait;
 mod world;
 
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ use serde_json::Value;
 pub(crate) use rustix::process::Signal;
 
 use crate::proxy::Proxy;
+use crate::wait::within;
 
 /// How long a process may take from its start to serving. Generous: the machine may build something beside the test.
 const START: Duration = Duration::from_secs(60);
@@ -191,18 +192,6 @@ pub(crate) fn fill_disk(pid: u32, full: bool) {
     let usual = getrlimit(Resource::Fsize);
     let limit = if full { Rlimit { current: Some(0), ..usual } } else { usual };
     prlimit(Some(known(pid)), Resource::Fsize, limit).unwrap();
-}
-
-/// Polls until `fact` holds; false when it still does not after `patience`.
-pub(crate) fn within(patience: Duration, mut fact: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + patience;
-    while Instant::now() < end {
-        if fact() {
-            return true;
-        }
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-    fact()
 }
 
 fn tail(file: &Path, lines: usize) -> String {

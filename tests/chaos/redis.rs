@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use crate::process::{Signal, fill_disk, own_address, signal, survives_a_full_disk, within};
+use crate::process::{Signal, fill_disk, own_address, signal, survives_a_full_disk};
 use crate::proxy::{Proxy, Way};
+use crate::wait::within;
 
 /// How long a server may take to answer, to load its file, or to copy its master.
 const READY: Duration = Duration::from_secs(20);

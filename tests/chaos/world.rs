@@ -10,9 +10,10 @@ use serde_json::Value;
 use crate::history::{Glance, History, Tenure};
 use crate::http::Client;
 use crate::ledger::{Ledger, On};
-use crate::process::{Process, Program, within};
+use crate::process::{Process, Program};
 use crate::redis::{Redis, Said, Talk};
 use crate::visitors::Place;
+use crate::wait::within;
 
 /// Between two looks at Redis.
 const GLANCE_EVERY: Duration = Duration::from_millis(10);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::http::{Answer, Client};
-use crate::rig::{Rig, within};
+use crate::rig::Rig;
+use crate::wait::within;
 
 const WAITING: usize = 120;
 const SALE: &str = r#"id = "queue"

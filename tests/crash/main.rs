@@ -12,13 +12,16 @@ mod lobby;
 mod rig;
 #[path = "../support/start.rs"]
 mod start;
+#[path = "../support/wait.rs"]
+mod wait;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use buyers::{Run, buy_the_rest, judge, shop};
 use lua::server::{Failover, TestCluster};
-use rig::{Rig, within};
+use rig::Rig;
+use wait::within;
 
 /// Times something is killed in the run with kills.
 const KILLS: u32 = 24;

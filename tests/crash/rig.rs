@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::RwLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::start::{self, tail};
+use crate::wait::within;
 
 pub(crate) struct Rig {
     pub(crate) dir: tempfile::TempDir,
@@ -158,16 +159,4 @@ impl Drop for Rig {
             assert!(gone, "the program left its redis-server behind");
         }
     }
-}
-
-/// Polls until `fact` holds; false when it still does not after `patience`.
-pub(crate) fn within(patience: Duration, mut fact: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + patience;
-    while Instant::now() < end {
-        if fact() {
-            return true;
-        }
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-    fact()
 }

@@ -9,9 +9,8 @@ use ledger::cassandra::shared;
 use ledger::cql::Settings;
 use serde_json::Value;
 
-use crate::http::Client;
 use crate::process::{holdfast, refused, run};
-use crate::serve::{Redis, Serving, serve};
+use crate::serve::{FREE, Redis, Serving, book_two_seats, serve};
 
 /// A command on this ledger.
 fn on(mut command: Command, settings: &Settings) -> Command {
@@ -77,19 +76,10 @@ fn a_cluster_is_prepared_examined_and_served() {
 /// Applies a sale, books of it, and has it audited.
 fn book(serving: &Serving, folder: &Path, settings: &Settings) {
     let document = folder.join("sale.toml");
-    std::fs::write(&document, "id = \"free\"\nadmission = \"none\"\n[[items]]\nid = \"seat\"\nunits = 3\n").unwrap();
+    std::fs::write(&document, FREE).unwrap();
     good(&mut command(&["sale", "apply", document.to_str().unwrap()], folder, settings));
     good(&mut command(&["sale", "open", "free"], folder, settings));
-    let public = serving.banner["public"].as_str().unwrap().to_owned();
-    let mut client = Client::default();
-    let mut post = |path: &str, visitor: &str, body: &str| {
-        let headers = [("holdfast-visitor", visitor), ("idempotency-key", "k")];
-        client.call(&public, "POST", path, if visitor.is_empty() { &[] } else { &headers }, Some(body)).unwrap()
-    };
-    let visitor = post("/v1/visitors", "", "{}").text("visitor");
-    let held = post("/v1/sales/free/holds", &visitor, r#"{"lines":[{"item":"seat","quantity":2}]}"#);
-    let confirmed = post(&format!("/v1/holds/{}/confirm", held.text("hold_id")), &visitor, "{}");
-    assert_eq!(confirmed.status, 201, "{}", confirmed.body);
+    book_two_seats(serving);
     let audit = good(&mut command(&["audit", "free"], folder, settings));
     assert!(!audit.contains("left out"), "{audit}");
 }

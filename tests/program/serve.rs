@@ -82,6 +82,20 @@ pub fn apply(folder: &Path, text: &str) -> (i32, String, String) {
 }
 
 pub const FREE: &str = "id = \"free\"\nadmission = \"none\"\n[[items]]\nid = \"seat\"\nunits = 3\n";
+
+/// Books two seats of the sale [`FREE`].
+pub fn book_two_seats(serving: &Serving) {
+    let public = serving.banner["public"].as_str().unwrap().to_owned();
+    let mut client = Client::default();
+    let mut post = |path: &str, visitor: &str, body: &str| {
+        let headers = [("holdfast-visitor", visitor), ("idempotency-key", "k")];
+        client.call(&public, "POST", path, if visitor.is_empty() { &[] } else { &headers }, Some(body)).unwrap()
+    };
+    let visitor = post("/v1/visitors", "", "{}").text("visitor");
+    let held = post("/v1/sales/free/holds", &visitor, r#"{"lines":[{"item":"seat","quantity":2}]}"#);
+    let confirmed = post(&format!("/v1/holds/{}/confirm", held.text("hold_id")), &visitor, "{}");
+    assert_eq!(confirmed.status, 201, "{}", confirmed.body);
+}
 const PRICED: &str = "id = \"priced\"\nadmission = \"none\"\n[[items]]\nid = \"seat\"\nunits = 3\nprice = { amount = \"1.00\", currency = \"EUR\" }\n";
 
 #[test]
@@ -95,16 +109,7 @@ fn serve_books_on_a_redis_that_it_does_not_own_and_leaves_it_running() {
 
     assert_eq!(apply(folder.path(), FREE).0, 0);
     assert_eq!(beside(&data, &["sale", "open", "free"]).0, 0);
-    let public = serving.banner["public"].as_str().unwrap().to_owned();
-    let mut client = Client::default();
-    let mut post = |path: &str, visitor: &str, body: &str| {
-        let headers = [("holdfast-visitor", visitor), ("idempotency-key", "k")];
-        client.call(&public, "POST", path, if visitor.is_empty() { &[] } else { &headers }, Some(body)).unwrap()
-    };
-    let visitor = post("/v1/visitors", "", "{}").text("visitor");
-    let held = post("/v1/sales/free/holds", &visitor, r#"{"lines":[{"item":"seat","quantity":2}]}"#);
-    let confirmed = post(&format!("/v1/holds/{}/confirm", held.text("hold_id")), &visitor, "{}");
-    assert_eq!(confirmed.status, 201, "{}", confirmed.body);
+    book_two_seats(&serving);
     let (code, out, err) = beside(&data, &["audit", "free"]);
     assert!(code == 0 && !out.contains("left out"), "{out}{err}");
 

@@ -9,11 +9,14 @@ mod rig;
 mod rotation;
 mod sold_out;
 mod takeover;
+#[path = "../support/wait.rs"]
+mod wait;
 
 use std::time::Duration;
 
 use http::Client;
-use rig::{Rig, Visitor, within};
+use rig::{Rig, Visitor};
+use wait::within;
 
 pub(crate) const QUEUE: &str = r#"id = "queue"
 admission = { pace_per_minute = 60000, active_passes = 100, pass_ttl = "5m", claim_grace = "60s" }

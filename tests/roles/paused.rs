@@ -1,7 +1,8 @@
 //! An owner that stops answering in the middle of a call: what became of it is open, is said so, and ends as one booking.
 
 use crate::http::Client;
-use crate::rig::{PATIENCE, Rig, Visitor, within};
+use crate::rig::{PATIENCE, Rig, Visitor};
+use crate::wait::within;
 
 const OPEN: &str = r#"id = "queue"
 admission = "none"

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::http::{Answer, Client, Lost};
+use crate::wait::within;
 
 /// How long anything that has to come may take. Generous: the machine may build something beside the test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -241,18 +242,6 @@ fn tail(file: &Path) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(25)..].join("\n")
-}
-
-/// Polls until `fact` holds; false when it still does not after `patience`.
-pub(crate) fn within(patience: Duration, mut fact: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + patience;
-    while Instant::now() < end {
-        if fact() {
-            return true;
-        }
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
-    fact()
 }
 
 /// Somebody with a token.

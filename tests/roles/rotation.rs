@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::http::Client;
-use crate::rig::{PATIENCE, Rig, Visitor, within};
+use crate::rig::{PATIENCE, Rig, Visitor};
+use crate::wait::within;
 
 /// Joins at one ingress and comes back with the ticket at the other one, again and again. Nothing else than success is allowed.
 fn visit(bases: &[String; 2], stop: &AtomicBool, visits: &AtomicUsize) {

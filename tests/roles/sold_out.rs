@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::http::{Client, Lost};
-use crate::rig::{PATIENCE, Rig, Visitor, within};
+use crate::rig::{PATIENCE, Rig, Visitor};
+use crate::wait::within;
 
 const UNITS: usize = 300;
 const VISITORS: usize = 6;

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::http::Client;
-use crate::rig::{Rig, Visitor, within};
+use crate::rig::{Rig, Visitor};
+use crate::wait::within;
 
 /// Kills of each kind in every run of the tests, and in the measurement.
 const ROUNDS: usize = 2;
