@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::history::History;
-use crate::plan::{Between, Kind, OWNER, Step};
+use crate::plan::{Between, Kind, Step};
 use crate::process::Signal;
 use crate::proxy::{Proxy, Way};
 use crate::world::{World, lane_key};
@@ -15,18 +15,15 @@ const NARROW: usize = 60_000;
 /// Units that somebody adds by hand.
 const EDITED: &str = "500";
 
-/// The processes' way to Redis leads to whoever is master now; `moved` is told where that is.
+/// `whom`: the process it is done to. The processes' way to Redis leads to whoever is master now; `moved` is told where that is.
 pub(crate) fn inflict(
     world: &mut World,
     step: &Step,
+    whom: usize,
     lanes: &[(&str, u16)],
     history: &History,
     moved: impl Fn(&World),
 ) {
-    let whom = match step.whom {
-        OWNER => world.owner(lanes[0].0, lanes[0].1),
-        whom => usize::try_from(whom).unwrap() % world.processes.len(),
-    };
     let forgets = step.kind.forgets();
     if forgets {
         history.losses.fetch_add(1, Ordering::SeqCst);

@@ -9,7 +9,7 @@ use crate::history::{History, Seen, Tenure, Told};
 use crate::inflict::inflict;
 use crate::judge::{self, Room};
 use crate::ledger::On;
-use crate::plan::Step;
+use crate::plan::{OWNER, Step};
 use crate::visitors::{self, Place, Visitor};
 use crate::world::{Sale, World, service, watch};
 
@@ -141,8 +141,16 @@ fn harm(
     let (mut seen, mut before) = (vec![], world.tenure(sale, lane));
     for (n, step) in plan.iter().enumerate() {
         std::thread::sleep(step.after);
+        let whom = match step.whom {
+            OWNER => {
+                let (owner, tenure) = world.owner(sale, lane);
+                before = tenure;
+                owner
+            }
+            whom => usize::try_from(whom).unwrap() % world.processes.len(),
+        };
         let begun = Instant::now();
-        inflict(world, step, &lanes, history, |world| *redis.write().unwrap() = world.redis.address());
+        inflict(world, step, whom, &lanes, history, |world| *redis.write().unwrap() = world.redis.address());
         let inflicted = begun.elapsed();
         let resumed = service(history, RESUMES_IN);
         eprintln!(

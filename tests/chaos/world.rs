@@ -62,28 +62,36 @@ impl World {
         Place { doors: self.processes.iter().map(|process| process.visitors.address).collect() }
     }
 
-    /// The process that owns a lane.
-    pub(crate) fn owner(&self, sale: &str, lane: u16) -> usize {
+    /// The process that owns a lane and has served it: it has the lease, writes the log and has loaded Redis. After a fault one may
+    /// have the lease and another still write.
+    pub(crate) fn owner(&self, sale: &str, lane: u16) -> (usize, Tenure) {
         let mut found = None;
-        let known = || {
+        let settled = || {
             let lease = self.redis.say(&["GET", &lane_key(sale, lane, "lease")]);
-            let pid = lease.ok().and_then(|lease| lease.text().split('@').next().and_then(|pid| pid.parse().ok()));
-            found = self.processes.iter().position(|process| process.pid() == pid);
+            let Ok(holder) = lease.map(|lease| lease.text().to_owned()) else { return false };
+            let (writer, tenure) = self.written(sale, lane);
+            let pid = writer.split('@').next().and_then(|pid| pid.parse().ok());
+            let process = self.processes.iter().position(|process| process.pid() == pid);
+            found = process.filter(|_| holder == writer && tenure.epoch > 0).map(|process| (process, tenure));
             found.is_some()
         };
-        assert!(within(Duration::from_secs(20), known), "nobody owns lane {lane} of {sale}");
+        assert!(within(Duration::from_secs(20), settled), "nobody owns lane {lane} of {sale}");
         found.unwrap()
     }
 
     /// Who writes a lane: the fence of its log, and the epoch under which Redis was loaded last.
     pub(crate) fn tenure(&self, sale: &str, lane: u16) -> Tenure {
+        self.written(sale, lane).1
+    }
+
+    fn written(&self, sale: &str, lane: u16) -> (String, Tenure) {
         let (code, out, err) =
             self.program.cli(&self.processes[0], &["log", "list", &format!("lane/{sale}/{lane}"), "--json"]);
         assert!(code == 0, "log list ended with {code}: {err}");
         let log: Value = serde_json::from_str(&out).unwrap();
         let epoch = self.redis.say(&["HGET", &lane_key(sale, lane, "lane"), "epoch"]);
         let epoch = epoch.ok().and_then(|epoch| epoch.text().parse().ok()).unwrap_or_default();
-        Tenure { fence: log["fence"].as_u64().unwrap(), epoch }
+        (log["owner"].as_str().unwrap().to_owned(), Tenure { fence: log["fence"].as_u64().unwrap(), epoch })
     }
 
     /// Every process speaks to the master there is now.
