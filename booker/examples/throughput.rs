@@ -1,5 +1,8 @@
-//! Durable bookings a second through one lane's owner, without HTTP: a real redis-server, a real SQLite ledger, callers in this
-//! process. `cargo run --release -p booker --example throughput [callers] [bookings]`
+//! Durable bookings a second through one lane's owner, without HTTP, and how long the next owner takes until it serves: a real
+//! redis-server, a real ledger, callers in this process.
+//!
+//! `cargo run --release -p booker --example throughput [CALLERS [BOOKINGS [HOST:PORT]]]`: without HOST:PORT on SQLite, with it on a CQL
+//! cluster for trying, in a keyspace `holdfast_throughput` of its own (`deploy/cassandra/cassandra.sh start DIR` starts one).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_precision_loss)]
 
 use std::sync::Arc;
@@ -10,8 +13,9 @@ use domain::event::Event as _;
 use domain::sale::HoldTimes;
 use domain::{Act, Actor, Admission, HoldId, Item, LogId, Millis, SaleDoc, SaleEvent, SaleId, VisitorHash};
 use ledger::Ledger;
+use ledger::cql::{Replication, Settings, migrate};
 use lua::server::TestRedis;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -64,58 +68,105 @@ async fn caller(lane: Lane, sale: SaleId, from: u64, count: u64) -> Vec<(Duratio
     times
 }
 
+/// An owner of the lane, on a thread of its own.
+struct Owner {
+    lane: Lane,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    _doc: watch::Sender<Arc<SaleDoc>>,
+}
+
+impl Owner {
+    /// Begins, and waits until it serves. Answers how long that took.
+    async fn start(name: &str, doc: &SaleDoc, server: &TestRedis, ledger: &Ledger) -> (Self, Duration) {
+        let begin = Instant::now();
+        let (sender, seen) = watch::channel(Arc::new(doc.clone()));
+        let siblings = booker::Siblings::default();
+        let config = LaneConfig { sale: doc.id.clone(), lane: 0, doc: seen, owner: name.into(), siblings };
+        let (ended, keep) = mpsc::unbounded_channel();
+        let (lane, owner) = booker::lane(config, server.redis(), ledger.clone(), ended);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let _keep = keep;
+            runtime().block_on(owner.run(async move { drop(stopped.await) }));
+        });
+        while lane.status().head == 0 || lane.status().settled != lane.status().head {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        (Self { lane, stop: Some(stop), thread: Some(thread), _doc: sender }, begin.elapsed())
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+async fn book(owner: &Owner, sale: &SaleId, callers: u64, bookings: u64) {
+    let begin = Instant::now();
+    let each = bookings / callers;
+    let tasks: Vec<_> =
+        (0..callers).map(|c| tokio::spawn(caller(owner.lane.clone(), sale.clone(), c * each, each))).collect();
+    let (mut holds, mut confirms) = (vec![], vec![]);
+    for task in tasks {
+        for (hold, confirm) in task.await.unwrap() {
+            holds.push(hold);
+            confirms.push(confirm);
+        }
+    }
+    let took = begin.elapsed();
+    holds.sort_unstable();
+    confirms.sort_unstable();
+    let at = |times: &[Duration], part: usize| times[(times.len() * part / 100).min(times.len() - 1)];
+    println!(
+        "{} bookings by {callers} callers in {took:.2?}: {:.0} bookings/s; hold p50 {:.2?} p99 {:.2?}; confirm p50 {:.2?} p99 {:.2?}",
+        confirms.len(),
+        confirms.len() as f64 / took.as_secs_f64(),
+        at(&holds, 50),
+        at(&holds, 99),
+        at(&confirms, 50),
+        at(&confirms, 99),
+    );
+    let status = owner.lane.status();
+    println!("settle lag at the end: {} events", status.head - status.settled);
+}
+
+/// Books, then lets other owners follow: with Redis as it is, and emptied.
+async fn measure(server: &TestRedis, ledger: &Ledger, callers: u64, bookings: u64) {
+    let doc = doc(bookings + callers);
+    define(ledger, &doc).await;
+    let (owner, _) = Owner::start("first", &doc, server, ledger).await;
+    book(&owner, &doc.id, callers, bookings).await;
+    drop(owner);
+    for emptied in [false, true, true, true] {
+        if emptied {
+            server.redis().raw(&[b"FLUSHALL"]).await.unwrap();
+        }
+        let (owner, took) = Owner::start("next", &doc, server, ledger).await;
+        let redis = if emptied { "emptied" } else { "as it was" };
+        println!(
+            "the next owner serves a lane of {} events after {took:.2?} (Redis {redis})",
+            owner.lane.status().head
+        );
+    }
+}
+
 fn main() {
     let number = |n: usize, default: u64| std::env::args().nth(n).and_then(|a| a.parse().ok()).unwrap_or(default);
     let (callers, bookings) = (number(1, 512), number(2, 100_000));
-    let directory = tempfile::tempdir().unwrap();
-    let ledger = Ledger::sqlite(&directory.path().join("ledger.db")).unwrap();
     let server = TestRedis::start().unwrap();
-    let doc = doc(bookings + callers);
-    let sale = doc.id.clone();
-    let (ended, _keep) = mpsc::unbounded_channel();
-    let (sender, seen) = watch::channel(Arc::new(doc.clone()));
-    let config = LaneConfig {
-        sale: sale.clone(),
-        lane: 0,
-        doc: seen,
-        owner: "bench".into(),
-        siblings: booker::Siblings::default(),
-    };
-    let (lane, owner) = booker::lane(config, server.redis(), ledger.clone(), ended);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let booker = std::thread::spawn(move || runtime().block_on(owner.run(async move { drop(stopped.await) })));
+    let directory = tempfile::tempdir().unwrap();
     runtime().block_on(async {
-        define(&ledger, &doc).await;
-        while lane.status().head == 0 || lane.status().settled != lane.status().head {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let begin = Instant::now();
-        let each = bookings / callers;
-        let tasks: Vec<_> =
-            (0..callers).map(|c| tokio::spawn(caller(lane.clone(), sale.clone(), c * each, each))).collect();
-        let (mut holds, mut confirms) = (vec![], vec![]);
-        for task in tasks {
-            for (hold, confirm) in task.await.unwrap() {
-                holds.push(hold);
-                confirms.push(confirm);
+        let ledger = match std::env::args().nth(3) {
+            None => Ledger::sqlite(&directory.path().join("ledger.db")).unwrap(),
+            Some(point) => {
+                let settings = Settings::new(vec![point], "holdfast_throughput");
+                migrate(&settings, Some(Replication { factor: 1 })).await.unwrap();
+                Ledger::cql(&settings).await.unwrap()
             }
-        }
-        let took = begin.elapsed();
-        holds.sort_unstable();
-        confirms.sort_unstable();
-        let at = |times: &[Duration], part: usize| times[(times.len() * part / 100).min(times.len() - 1)];
-        println!(
-            "{} bookings by {callers} callers in {took:.2?}: {:.0} bookings/s; hold p50 {:.2?} p99 {:.2?}; confirm p50 {:.2?} p99 {:.2?}",
-            confirms.len(),
-            confirms.len() as f64 / took.as_secs_f64(),
-            at(&holds, 50),
-            at(&holds, 99),
-            at(&confirms, 50),
-            at(&confirms, 99),
-        );
-        let status = lane.status();
-        println!("settle lag at the end: {} events", status.head - status.settled);
+        };
+        measure(&server, &ledger, callers, bookings).await;
     });
-    drop((stop, sender));
-    booker.join().unwrap();
 }
