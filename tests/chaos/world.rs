@@ -85,9 +85,16 @@ impl World {
     }
 
     fn written(&self, sale: &str, lane: u16) -> (String, Tenure) {
-        let (code, out, err) =
-            self.program.cli(&self.processes[0], &["log", "list", &format!("lane/{sale}/{lane}"), "--json"]);
-        assert!(code == 0, "log list ended with {code}: {err}");
+        let log = format!("lane/{sale}/{lane}");
+        let words = ["log", "list", &log, "--json"];
+        let (mut out, mut said) = (String::new(), String::new());
+        // A node that has just come back may keep a new session waiting for longer than the command does.
+        let listed = || {
+            let (code, told, err) = self.program.cli(&self.processes[0], &words);
+            (out, said) = (told, err);
+            code == 0
+        };
+        assert!(within(Duration::from_secs(30), listed), "{words:?}: {said}");
         let log: Value = serde_json::from_str(&out).unwrap();
         let epoch = self.redis.say(&["HGET", &lane_key(sale, lane, "lane"), "epoch"]);
         let epoch = epoch.ok().and_then(|epoch| epoch.text().parse().ok()).unwrap_or_default();
