@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build cluster test browser check chaos bench load compiler redis cassandra prometheus
+.PHONY: help run build cluster test browser check chaos bench load compiler redis cassandra prometheus postgres
 
 CARGO ?= cargo
 # Flags for what is run: make run ARGS="--listen 127.0.0.1:9000", make load ARGS="journey --sale demo", make bench ARGS=--quick
@@ -42,8 +42,9 @@ chaos: compiler redis cassandra ## Carry out a hundred random faults while visit
 load: build ## Send visitors to a running appliance: make load ARGS="book --visitors 256"
 	@exec "$(TARGET)/debug/holdfast" load $(ARGS)
 
-bench: compiler redis ## Measure beside baselines, in release: the table of the README
+bench: compiler redis postgres ## Measure beside baselines, in release: the table of the README
 	@$(CARGO) build --release --locked --workspace --bins --examples
+	@$(CARGO) build --release --locked --manifest-path baselines/postgres/Cargo.toml --target-dir "$(TARGET)/baselines"
 	@$(CARGO) run --release --locked --example bench -- $(ARGS)
 
 compiler:
@@ -52,6 +53,10 @@ compiler:
 
 redis:
 	@command -v redis-server >/dev/null || deploy/install.sh redis-server redis-server
+
+# Debian keeps the server's program out of the path.
+postgres:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || deploy/install.sh postgresql psql
 
 # What tests on a real Cassandra need; without it they are left out, except where CI=true says that nothing may be.
 cassandra:

@@ -12,8 +12,8 @@ use crate::start;
 /// Clock ticks a second in /proc: fixed on Linux for every program.
 const TICKS: f64 = 100.0;
 
-/// The built program, beside this example.
-fn binary(name: &str) -> PathBuf {
+/// A built program, beside this example.
+pub(crate) fn binary(name: &str) -> PathBuf {
     let me = std::env::current_exe().expect("own path");
     me.parent().and_then(|examples| examples.parent()).expect("target/release").join(name)
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark that cannot go on has to stop")]
 
 mod appliance;
+mod baselines;
 #[path = "../../tests/support/start.rs"]
 mod start;
 mod table;
@@ -194,5 +195,7 @@ fn baselines(appliance: &Appliance, pace: &Pace, table: &mut Table) {
     table.row("  ratio", ratio, "of bare hyper");
     let booked = table.value("confirmed durable bookings/s, one hot item, hold and confirm each a request");
     table.row("bookings against holds of redis-benchmark", booked / alone, "ratio");
+    baselines::postgres(pace, booked, table);
+    baselines::cassandra(pace, table);
     table.note("pace", json!({"seconds": pace.seconds, "runs": pace.runs, "waiting": pace.waiting}));
 }

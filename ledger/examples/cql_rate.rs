@@ -97,7 +97,7 @@ async fn measure(settings: &Settings, session: &Arc<Session>, time: Duration) ->
         }
     }
     let [(single, _), (grouped, round)] = best;
-    println!("best against best: {:.0} times the bookings/s, {round:.0} times the events per round", grouped / single);
+    println!("best against best: {single:.0} and {grouped:.0} bookings/s, one and {round:.0} events per round");
     recovery(&ledger).await
 }
 
