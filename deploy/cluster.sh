@@ -155,7 +155,7 @@ tell() {
 
 [ -n "${HOLDFAST_REDIS:-}" ] || redis
 [ -n "${HOLDFAST_LEDGER:-}" ] || ledger
-export HOLDFAST_KEYS=$DIR/keys.toml HOLDFAST_INTERNAL_LISTEN=127.0.0.1:0 HOLDFAST_EDGE_VISITORS_PER_MINUTE=0
+export HOLDFAST_KEYS=$DIR/keys.toml HOLDFAST_INTERNAL_LISTEN=127.0.0.1:0 HOLDFAST_EDGE_VISITORS_PER_MINUTE=0 HOLDFAST_EDGE_JOINS_PER_MINUTE=0
 [ -f "$DIR/keys.toml" ] || "$PROGRAM" keys create "$DIR/keys.toml" >/dev/null
 NAMES="booker-0 booker-1 admission-0 admission-1 ingress-0 ingress-1 reconciler"
 say "the processes"

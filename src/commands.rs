@@ -72,7 +72,7 @@ fn operator_key(config: &Config) -> Option<String> {
 }
 
 /// What `dev` sets for itself: everybody who tries it comes from one machine, and a load test is no attack.
-const OF_DEV: &[(&str, &str)] = &[("edge.visitors_per_minute", "0")];
+const OF_DEV: &[(&str, &str)] = &[("edge.visitors_per_minute", "0"), ("edge.joins_per_minute", "0")];
 
 fn loaded(cli: &Cli) -> Loaded {
     let of_dev = matches!(cli.command, Command::Dev(_)).then_some(("dev", OF_DEV));

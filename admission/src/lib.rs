@@ -17,6 +17,6 @@ pub mod step;
 pub mod view;
 
 pub use clock::Clock;
-pub use line::{Came, Claim, Joined, Line, LineConfig, LineError, LineOwner, LineStatus, NotYet, line};
+pub use line::{Came, Claim, Fee, Joined, Line, LineConfig, LineError, LineOwner, LineStatus, NotYet, line};
 pub use sales::{Acted, SaleMap, Sales, SalesError};
 pub use view::{LineView, LobbyView, Snapshot};

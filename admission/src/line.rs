@@ -10,5 +10,5 @@ mod publish;
 mod rules;
 mod serve;
 
-pub use handle::{Came, Claim, Joined, Line, LineError, LineStatus, NotYet};
+pub use handle::{Came, Claim, Fee, Joined, Line, LineError, LineStatus, NotYet};
 pub use owner::{LineConfig, LineOwner, line};

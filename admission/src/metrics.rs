@@ -31,6 +31,7 @@ const JOINS: &[&str] = &[
     "not_open",
     "drawing",
     "closed",
+    "unpaid",
 ];
 /// Values of `outcome` for a claim.
 const CLAIMS: &[&str] = &[
@@ -391,6 +392,7 @@ mod tests {
         for error in errors {
             assert!(JOINS.contains(&error.as_str()) && CLAIMS.contains(&error.as_str()), "{error:?}");
         }
+        assert!(JOINS.contains(&LineError::Unpaid(7).as_str()), "a claim is never answered so");
         for why in [NotYet::NotCalled, NotYet::MeterFull, NotYet::CapFull] {
             assert!(CLAIMS.contains(&why.as_str()));
         }

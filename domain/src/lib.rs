@@ -26,8 +26,8 @@ pub use event::{Act, Actor, LaneEvent, LineEvent, LobbyEvent, RefuseReason, Sale
 pub use id::{Fingerprint, HoldId, ItemId, LogId, SaleId, VisitorHash, VisitorId};
 pub use lines::Lines;
 pub use money::{Currency, Money};
-pub use sale::{Admission, HoldTimes, Item, Phase, PublicValue, Room, SaleDoc, SaleFold};
+pub use sale::{Admission, HoldTimes, Item, Phase, ProofOfWork, PublicValue, Room, SaleDoc, SaleFold};
 pub use state::HoldState;
 pub use table::Mistake;
 pub use time::Millis;
-pub use token::{Key, KeyId, Keyring, Receipt, TokenError};
+pub use token::{Challenge, Key, KeyId, Keyring, Proof, ProofError, Receipt, TokenError};

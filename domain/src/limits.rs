@@ -294,7 +294,7 @@ pub const HTTP_WRITE_MS: u64 = 20_000;
 pub const HTTP_DRAIN_MS: u64 = 10_000;
 /// Anonymous visitors made per client address and minute by default. Whole schools and offices share one.
 pub const VISITORS_PER_MINUTE: u32 = 600;
-/// Client addresses whose use is remembered; with more, the longest unused one is forgotten.
+/// Clients whose use a limit remembers one by one; with more, newcomers share buckets ([`MAX_SHARED_BUCKETS`]).
 pub const MAX_REMEMBERED_ADDRESSES: usize = 65_536;
 /// Milliseconds an anonymous visitor's token is good for: 30 days.
 pub const VISITOR_TTL_MS: u64 = 30 * 24 * 3_600_000;
@@ -303,6 +303,27 @@ pub const TICKET_TTL_MS: u64 = 7 * 24 * 3_600_000;
 /// Milliseconds a ticket is good for behind the close its sale had when it was signed: an operator who extends the sale must
 /// not void the places of those who are in line already. 30 days, as long as its visitor's token.
 pub const TICKET_SLACK_MS: u64 = 30 * 24 * 3_600_000;
+/// Milliseconds a ticket, receipt or booking mark is good for at most, however late its sale closes: ten years.
+pub const TICKET_MOST_MS: u64 = 3_653 * 24 * 3_600_000;
+/// Milliseconds a proof of work may be used: the slowest phone finds the dearest number in a tenth of it.
+pub const PROOF_TTL_MS: u64 = 300_000;
+/// Hashes that a proof of work takes at most while few people join, and at the highest pressure, where the sale does not say: a
+/// quarter of a second and some five seconds of a phone.
+pub const PROOF_HASHES: (u32, u32) = (50_000, 1_000_000);
+/// Hashes that a sale may ask for, at least and at most: less is no work, more is no answer within [`PROOF_TTL_MS`].
+pub const PROOF_HASHES_RANGE: (u32, u32) = (1_000, 50_000_000);
+/// Joins per second of one process up to which a proof of work costs the least, and from which it costs the most.
+pub const PROOF_PRESSURE_PER_S: (u32, u32) = (50, 5_000);
+/// Milliseconds over which joins are counted for that price: a wave is noticed within it, and forgotten within a few of it.
+pub const PROOF_PRESSURE_MS: u64 = 5_000;
+/// Joins per address prefix and minute by default: ten times [`VISITORS_PER_MINUTE`], since who is in line comes back.
+pub const JOINS_PER_MINUTE: u32 = 6_000;
+/// Joins of one visitor per minute by default: a page joins once and again after a lost answer.
+pub const JOINS_PER_VISITOR: u32 = 600;
+/// Bits of an IPv4 and an IPv6 address that count as one client: a single one, and what one subscriber gets.
+pub const ADDRESS_BITS: (u8, u8) = (32, 64);
+/// Buckets for clients that the table of a limit has no room for. They are shared, so that a full table refuses too many, not too few.
+pub const MAX_SHARED_BUCKETS: usize = 4_096;
 /// Requests forwarded to an owner in another process by one call. Confirms of one call are answered together, so a group may be
 /// larger than one of [`MAX_GROUP`]: the owner cuts it anyway.
 pub const MAX_FORWARD_GROUP: usize = 512;
@@ -370,4 +391,9 @@ const _: () = assert!(CQL_TRY_MS * 2 < LEDGER_READ_MS, "and of one read");
 const _: () =
     assert!(HEALTH_SLOW_MS.0 < HEALTH_SLOW_MS.1 && HEALTH_FRESH_MS.0 < HEALTH_FRESH_MS.1, "health falls with time");
 const _: () = assert!(HEARTBEAT_MS < HEALTH_FRESH_MS.0, "a store that is asked each second does not look stale");
+const _: () = assert!(
+    PROOF_HASHES_RANGE.0 <= PROOF_HASHES.0 && PROOF_HASHES.0 < PROOF_HASHES.1 && PROOF_HASHES.1 <= PROOF_HASHES_RANGE.1,
+    "the usual price is one that may be asked"
+);
+const _: () = assert!(PROOF_PRESSURE_PER_S.0 < PROOF_PRESSURE_PER_S.1, "pressure rises");
 const _: () = assert!(MIN_SHOW_PERMILLE > 0 && HABITS_PRIOR > 0 && FLOW_FILL_MS > 0, "nothing is divided by zero");

@@ -68,6 +68,18 @@ pub struct Room {
     /// What the draw of the lobby needs beside the seed; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_value: Option<PublicValue>,
+    /// What joining costs a visitor's machine; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_of_work: Option<ProofOfWork>,
+}
+
+/// The price of joining, in hashes that have to be tried at most. On average it is half of that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProofOfWork {
+    /// While few people join.
+    pub least: u32,
+    /// While very many do.
+    pub most: u32,
 }
 
 /// A value that everybody can look up, and that nobody could know when the lobby closed.

@@ -10,6 +10,7 @@
 //! then 16 bytes of the HMAC over all before.
 
 mod lobby;
+mod proof;
 
 use std::fmt;
 
@@ -22,6 +23,7 @@ use subtle::ConstantTimeEq as _;
 use crate::id::{SaleId, VisitorHash, VisitorId, first_bytes, keyed};
 use crate::time::Millis;
 pub use lobby::Receipt;
+pub use proof::{Challenge, MAX_PROOF_CHARS, Proof, ProofError, ProofTerms};
 
 const VERSION: u8 = 1;
 const VISITOR: u8 = 1;
@@ -34,6 +36,8 @@ const HEAD_BYTES: usize = 6;
 const TAG_BYTES: usize = 16;
 const VISITOR_BYTES: usize = HEAD_BYTES + 16 + 8;
 const PLACE_BYTES: usize = HEAD_BYTES + 8 + 16 + 8 + 8;
+/// Milliseconds by which the clock of the process that signed may be ahead of the one that looks.
+pub const TOKEN_SKEW_MS: u64 = 60_000;
 /// Characters of the longest token: ticket, pass, booking mark or lobby receipt.
 pub const MAX_TOKEN_CHARS: usize = ((PLACE_BYTES + TAG_BYTES) * 4).div_ceil(3);
 
@@ -104,6 +108,18 @@ pub enum TokenError {
     /// Was good until its expiry.
     #[error("the token has expired")]
     Expired,
+    /// Good for longer than any such token is made for: this machine's clock is behind, or a key got about.
+    #[error("a token of the future")]
+    Future,
+}
+
+/// Refuses what is good for longer than `lives_ms` from now, with room for clocks that differ.
+///
+/// # Errors
+/// [`TokenError::Future`].
+pub fn of_our_time(expires: Millis, now: Millis, lives_ms: u64) -> Result<(), TokenError> {
+    let most = now.plus(lives_ms).plus(TOKEN_SKEW_MS);
+    if expires > most { Err(TokenError::Future) } else { Ok(()) }
 }
 
 /// A verified visitor.

@@ -18,8 +18,10 @@ use tokio::time::Instant;
 
 use crate::edge::cors::Origins;
 use crate::edge::overload::Load;
-use crate::edge::rate::{Quota, Rate};
-use crate::server::slots::{Slots, network};
+use crate::edge::pressure::Pressure;
+use crate::edge::rate::{Quota, Rate, prefix};
+use crate::metrics;
+use crate::server::slots::Slots;
 use crate::server::tls::Tls;
 use crate::settings::Settings;
 
@@ -179,7 +181,12 @@ pub struct Shared {
     pub(crate) public_slots: Arc<Slots>,
     pub(crate) admin_slots: Arc<Slots>,
     sales: ArcSwap<SaleMap>,
-    visitors: Mutex<Rate>,
+    pub(crate) refusals: metrics::Refusals,
+    pub(crate) proofs: metrics::Proofs,
+    visitors: Mutex<Rate<IpAddr>>,
+    joins: Mutex<Rate<IpAddr>>,
+    joins_of: Mutex<Rate<[u8; 16]>>,
+    pressure: Pressure,
     draining: AtomicBool,
     born: Instant,
 }
@@ -210,7 +217,12 @@ impl App {
             public_slots: Arc::default(),
             admin_slots: Arc::default(),
             sales: ArcSwap::default(),
+            refusals: metrics::Refusals::new(),
+            proofs: metrics::Proofs::new(),
             visitors: Mutex::new(Rate::new(settings.visitors_per_minute, limits::MAX_REMEMBERED_ADDRESSES)),
+            joins: Mutex::new(Rate::new(settings.joins_per_minute, limits::MAX_REMEMBERED_ADDRESSES)),
+            joins_of: Mutex::new(Rate::new(settings.joins_per_visitor, limits::MAX_REMEMBERED_ADDRESSES)),
+            pressure: Pressure::default(),
             draining: AtomicBool::new(false),
             born: Instant::now(),
             parts: Fixed {
@@ -258,11 +270,45 @@ impl App {
         self.0.draining.store(true, Relaxed);
     }
 
-    /// Counts one new anonymous visitor for this client.
+    /// Counts one new anonymous visitor for this client. With the quota comes the bound it is of.
     pub(crate) fn new_visitor(&self, client: IpAddr) -> (Quota, u32) {
-        let now_us = u64::try_from(self.0.born.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let mut rate = self.0.visitors.lock().unwrap_or_else(PoisonError::into_inner);
-        (rate.take(network(client), now_us), rate.per_minute())
+        self.take(&self.0.visitors, self.prefix(client))
+    }
+
+    /// Counts one join for this client.
+    pub(crate) fn new_join(&self, client: IpAddr) -> (Quota, u32) {
+        self.take(&self.0.joins, self.prefix(client))
+    }
+
+    /// Counts one join for this visitor.
+    pub(crate) fn new_join_of(&self, visitor: VisitorId) -> (Quota, u32) {
+        self.take(&self.0.joins_of, visitor.0)
+    }
+
+    /// A join was paid for with work.
+    pub(crate) fn paid(&self) {
+        self.0.pressure.joined(self.now_us());
+    }
+
+    /// How dear a join of this client has to be, from 0 to 1: by how many people join, and by how much of its bound the client
+    /// has used.
+    pub(crate) fn pressure(&self, client: IpAddr) -> f64 {
+        let (now, client) = (self.now_us(), self.prefix(client));
+        let used = |rate: &Mutex<Rate<IpAddr>>| rate.lock().unwrap_or_else(PoisonError::into_inner).share(&client, now);
+        self.0.pressure.share(now).max(used(&self.0.joins)).max(used(&self.0.visitors))
+    }
+
+    fn take<K: Copy + Ord + std::hash::Hash>(&self, rate: &Mutex<Rate<K>>, client: K) -> (Quota, u32) {
+        let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+        (rate.take(client, self.now_us()), rate.per_minute())
+    }
+
+    fn prefix(&self, client: IpAddr) -> IpAddr {
+        prefix(client, self.0.parts.settings.address_bits)
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.0.born.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::metric::{Kind, Metric};
+use domain::{ProofError, TokenError};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::problem::{self, Name};
@@ -62,8 +63,142 @@ const ACCEPT: Metric = Metric {
     help: "Failures to accept a connection, such as too many open files.",
 };
 
+const CHECKS: &[&str] = &["visitor", "ticket", "pass", "mark", "proof", "address", "identity"];
+const REASONS: &[&str] = &[
+    "missing",
+    "malformed",
+    "unknown_key",
+    "bad_signature",
+    "wrong_kind",
+    "wrong_sale",
+    "wrong_visitor",
+    "expired",
+    "future",
+    "unsolved",
+    "spent",
+    "too_many",
+    "table_full",
+];
+const REFUSALS: Metric = Metric {
+    name: "holdfast_ingress_refusals_total",
+    kind: Kind::Counter,
+    unit: "refusals",
+    labels: &[("check", CHECKS), ("reason", REASONS)],
+    help: "Tokens, proofs of work and requests that a check against abuse let count for nothing, by check and reason.",
+};
+const PROOFS: Metric = Metric {
+    name: "holdfast_ingress_proofs_total",
+    kind: Kind::Counter,
+    unit: "proofs",
+    labels: &[],
+    help: "Proofs of work that were right.",
+};
+const PROOF_PRICE: Metric = Metric {
+    name: "holdfast_ingress_proof_hashes",
+    kind: Kind::Gauge,
+    unit: "hashes",
+    labels: &[],
+    help: "Hashes that the last challenge given out takes at most.",
+};
+
 /// Every metric of this crate.
-pub const ALL: &[Metric] = &[REQUESTS, SECONDS, PROBLEMS, CONNECTIONS, ENDED, REFUSED, ACCEPT];
+pub const ALL: &[Metric] =
+    &[REQUESTS, SECONDS, PROBLEMS, CONNECTIONS, ENDED, REFUSED, ACCEPT, REFUSALS, PROOFS, PROOF_PRICE];
+
+/// What looked, in the order of the label's values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Check {
+    Visitor,
+    Ticket,
+    Pass,
+    Mark,
+    Proof,
+    /// The bound per client address.
+    Address,
+    /// The bound per visitor.
+    Identity,
+}
+
+/// Why it counted for nothing, in the order of the label's values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reason {
+    Missing,
+    Malformed,
+    UnknownKey,
+    BadSignature,
+    WrongKind,
+    WrongSale,
+    WrongVisitor,
+    Expired,
+    Future,
+    /// Not the number that was asked for.
+    Unsolved,
+    /// It has bought a place already.
+    Spent,
+    TooMany,
+    /// The table of clients is full, and the bucket for the others as well.
+    TableFull,
+}
+
+impl From<TokenError> for Reason {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Malformed => Self::Malformed,
+            TokenError::UnknownKey => Self::UnknownKey,
+            TokenError::BadSignature => Self::BadSignature,
+            TokenError::WrongKind => Self::WrongKind,
+            TokenError::WrongSale => Self::WrongSale,
+            TokenError::WrongVisitor => Self::WrongVisitor,
+            TokenError::Expired => Self::Expired,
+            TokenError::Future => Self::Future,
+        }
+    }
+}
+
+impl From<ProofError> for Reason {
+    fn from(error: ProofError) -> Self {
+        match error {
+            ProofError::Malformed => Self::Malformed,
+            ProofError::UnknownKey => Self::UnknownKey,
+            ProofError::BadSignature => Self::BadSignature,
+            ProofError::Unsolved => Self::Unsolved,
+            ProofError::WrongSale => Self::WrongSale,
+            ProofError::WrongVisitor => Self::WrongVisitor,
+            ProofError::Expired => Self::Expired,
+            ProofError::Future => Self::Future,
+        }
+    }
+}
+
+/// Counts what the checks against abuse refused.
+pub(crate) struct Refusals(Vec<Vec<Counter>>);
+
+impl Refusals {
+    pub(crate) fn new() -> Self {
+        let of = |check: &'static str| {
+            REASONS.iter().map(|reason| counter!(REFUSALS.name, "check" => check, "reason" => *reason)).collect()
+        };
+        Self(CHECKS.iter().map(|check| of(check)).collect())
+    }
+
+    pub(crate) fn count(&self, check: Check, reason: impl Into<Reason>) {
+        if let Some(counter) = self.0.get(check as usize).and_then(|of| of.get(reason.into() as usize)) {
+            counter.increment(1);
+        }
+    }
+}
+
+/// What is counted about proofs of work.
+pub(crate) struct Proofs {
+    pub(crate) right: Counter,
+    pub(crate) price: Gauge,
+}
+
+impl Proofs {
+    pub(crate) fn new() -> Self {
+        Self { right: counter!(PROOFS.name), price: gauge!(PROOF_PRICE.name) }
+    }
+}
 
 /// What one listener counts about its connections.
 pub(crate) struct Listener {
@@ -138,5 +273,40 @@ impl Problems {
         if let Some(counter) = self.0.get(name as usize) {
             counter.increment(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_and_reason_has_its_label() {
+        let checks = [
+            (Check::Visitor, "visitor"),
+            (Check::Ticket, "ticket"),
+            (Check::Pass, "pass"),
+            (Check::Mark, "mark"),
+            (Check::Proof, "proof"),
+            (Check::Address, "address"),
+            (Check::Identity, "identity"),
+        ];
+        assert!(checks.len() == CHECKS.len() && checks.iter().all(|(check, name)| CHECKS[*check as usize] == *name));
+        let reasons = [
+            (Reason::Missing, "missing"),
+            (TokenError::Malformed.into(), "malformed"),
+            (TokenError::UnknownKey.into(), "unknown_key"),
+            (TokenError::BadSignature.into(), "bad_signature"),
+            (TokenError::WrongKind.into(), "wrong_kind"),
+            (TokenError::WrongSale.into(), "wrong_sale"),
+            (TokenError::WrongVisitor.into(), "wrong_visitor"),
+            (ProofError::Expired.into(), "expired"),
+            (ProofError::Future.into(), "future"),
+            (ProofError::Unsolved.into(), "unsolved"),
+            (Reason::Spent, "spent"),
+            (Reason::TooMany, "too_many"),
+            (Reason::TableFull, "table_full"),
+        ];
+        assert!(reasons.len() == REASONS.len() && reasons.iter().all(|(why, name)| REASONS[*why as usize] == *name));
     }
 }

@@ -16,17 +16,17 @@ use crate::{admin, page, schema, visitor};
 #[openapi(
     info(title = "Holdfast", description = "A queue-fronted booking appliance: join the line, enter, hold, confirm."),
     paths(
-        page::home, page::sale, page::style, page::script,
+        page::home, page::sale, page::style, page::script, page::worker,
         page::join, page::enter, page::leave, page::hold, page::release, page::confirm, page::again,
         visitor::pages::problems, visitor::pages::problem, visitor_description,
         visitor::catalogue::list, visitor::catalogue::show, visitor::line::get,
-        visitor::tickets::visitor, visitor::tickets::join, visitor::tickets::get,
+        visitor::tickets::visitor, visitor::tickets::join, visitor::tickets::get, visitor::proof::get,
         visitor::draw::get, visitor::draw::receipt, visitor::draw::leaves, visitor::pages::draw,
         visitor::passes::claim, visitor::passes::leave,
         visitor::holds::post, visitor::holds::get, visitor::holds::delete,
         visitor::bookings::confirm, visitor::bookings::list, visitor::bookings::get, visitor::bookings::cancel,
     ),
-    components(schemas(schema::Problem, schema::Mistake)),
+    components(schemas(schema::Problem, schema::Mistake, schema::Challenge)),
     tags(
         (name = "sales", description = "What is on sale"),
         (name = "line", description = "The waiting room"),
@@ -44,7 +44,7 @@ struct Visitors;
         admin::sales::list, admin::sales::get, admin::sales::put,
         admin::acts::open, admin::acts::close, admin::acts::audit, admin::acts::events,
     ),
-    components(schemas(schema::Problem, schema::Mistake)),
+    components(schemas(schema::Problem, schema::Mistake, schema::Challenge)),
     tags((name = "operator", description = "Needs an operator's key"), (name = "health", description = "For machines"))
 )]
 struct Operators;
@@ -93,6 +93,7 @@ const PROBLEMS: &[(&str, &[Name])] = {
         ("salePage", &[]),
         ("pageStyle", &[]),
         ("pageScript", &[]),
+        ("pageWorker", &[]),
         ("pageJoin", OF_FORMS),
         ("pageEnter", OF_FORMS),
         ("pageLeave", OF_FORMS),
@@ -122,11 +123,13 @@ const PROBLEMS: &[(&str, &[Name])] = {
                 TooLarge,
                 WrongContentType,
                 TooManyRequests,
+                ProofNeeded,
                 SaleNotOpen,
                 SaleClosed,
                 Unavailable,
             ],
         ),
+        ("getChallenge", &[NotFound, Unauthenticated, BadRequest, SaleClosed]),
         ("getTicket", &[NotFound, Unauthenticated, Forbidden, BadRequest, SaleClosed]),
         (
             "claimPass",

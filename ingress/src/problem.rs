@@ -107,6 +107,9 @@ kinds! {
     Forbidden = "forbidden" FORBIDDEN false: "Not allowed",
         "A ticket or pass is missing, altered, or somebody else's; or a foreign web page tried to act with a visitor's cookie.",
         "Send the ticket or pass that this visitor got in this sale; from a web page, ask the operator to allow its origin.";
+    ProofNeeded = "proof-needed" FORBIDDEN false: "Joining costs work here",
+        "The sale asks for a proof of work with each new place in line, and none came, or one that is not good for this visitor, this sale and this place.",
+        "Solve the challenge that came along (or GET .../challenge) and send the solution as header Holdfast-Proof. It is in the ALTCHA format.";
     NotFound = "not-found" NOT_FOUND false: "There is nothing here",
         "No such page, sale or item; or a hold or booking that is not this visitor's.",
         "Check the address. GET /v1/sales lists the sales.";
@@ -153,19 +156,21 @@ struct Inner {
     outcome: Option<Outcome>,
     retry_ms: Option<u64>,
     errors: Vec<Mistake>,
+    more: Vec<(&'static str, Value)>,
     headers: http::HeaderMap,
 }
 
 impl Problem {
     /// A problem of this kind; `detail` says what it is about this time.
     pub(crate) fn new(name: Name, detail: impl Into<Cow<'static, str>>) -> Self {
-        let (outcome, retry_ms, errors) = (None, None, Vec::new());
+        let (outcome, retry_ms, errors, more) = (None, None, Vec::new(), Vec::new());
         Self(Box::new(Inner {
             name,
             detail: detail.into(),
             outcome,
             retry_ms,
             errors,
+            more,
             headers: http::HeaderMap::new(),
         }))
     }
@@ -185,6 +190,12 @@ impl Problem {
     /// What exactly is wrong, place by place.
     pub(crate) fn errors(mut self, errors: Vec<Mistake>) -> Self {
         self.0.errors = errors;
+        self
+    }
+
+    /// Something that helps to do better; described with the shape of problems.
+    pub(crate) fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.0.more.push((name, value));
         self
     }
 
@@ -290,6 +301,9 @@ impl Serialize for Body<'_> {
         }
         if !self.inner.errors.is_empty() {
             map.serialize_entry("errors", &mistakes(&self.inner.errors))?;
+        }
+        for (name, value) in &self.inner.more {
+            map.serialize_entry(name, value)?;
         }
         map.end()
     }

@@ -142,6 +142,29 @@ pub(crate) struct Problem {
     /// What exactly is wrong, place by place.
     #[schema(nullable = false)]
     errors: Option<Vec<Mistake>>,
+    /// What to solve (`proof-needed`).
+    #[schema(nullable = false)]
+    challenge: Option<Challenge>,
+    /// The token of the visitor that was made for the request (`proof-needed`): send it as header `Holdfast-Visitor`.
+    #[schema(nullable = false)]
+    visitor: Option<String>,
+}
+
+/// A challenge in the ALTCHA format.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a shape")]
+pub(crate) struct Challenge {
+    /// How it is hashed.
+    #[schema(example = "SHA-256")]
+    algorithm: String,
+    /// Hexadecimal hash of salt and number.
+    challenge: String,
+    /// The number is at most this.
+    maxnumber: u32,
+    /// Stands before the number's decimal digits.
+    salt: String,
+    /// Sent back as it is.
+    signature: String,
 }
 
 /// What became of a request that was not answered as asked.

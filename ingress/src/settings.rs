@@ -19,6 +19,12 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// Anonymous visitors one client address may make in a minute; 0: no bound.
     pub visitors_per_minute: u32,
+    /// Joins of one client address in a minute; 0: no bound.
+    pub joins_per_minute: u32,
+    /// Joins of one visitor in a minute; 0: no bound.
+    pub joins_per_visitor: u32,
+    /// Bits of an IPv4 and of an IPv6 address that count as one client for these bounds.
+    pub address_bits: (u8, u8),
     /// Requests under way at once, beyond which even confirms are refused; lower classes stop earlier.
     pub in_flight: usize,
     /// How long a confirm or cancel may wait for the ledger before it is answered 202.
@@ -75,6 +81,9 @@ impl Default for Settings {
             proxy_protocol: false,
             allowed_origins: Vec::new(),
             visitors_per_minute: limits::VISITORS_PER_MINUTE,
+            joins_per_minute: limits::JOINS_PER_MINUTE,
+            joins_per_visitor: limits::JOINS_PER_VISITOR,
+            address_bits: limits::ADDRESS_BITS,
             in_flight: limits::HTTP_IN_FLIGHT,
             confirm_patience: Duration::from_millis(limits::CONFIRM_PATIENCE_MS),
         }

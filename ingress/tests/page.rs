@@ -389,3 +389,40 @@ async fn when_there_is_no_room_people_get_a_page_that_tries_again() {
     assert!((5..=10).contains(&seconds));
     assert!(reply.text().contains(&format!("http-equiv=refresh content=\"{seconds}\"")), "{}", reply.text());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_joining_costs_work_the_form_carries_it_and_a_browser_without_a_script_is_told() {
+    let work = ROOM.replace("active_passes = 3", "active_passes = 3, proof_of_work = { least = 1000, most = 1000 }");
+    let world = World::with(&[work.as_str()], Settings::default()).await;
+    let mut person = Browser::default();
+    let page = person.open(&world, "/sales/room").await;
+    let from = page.find("/page/proof.js").unwrap();
+    let address = page[from..].split('"').next().unwrap();
+    let worker = world.ask("GET", address, &[], b"").await;
+    assert_eq!((worker.status, worker.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    assert!(page.contains("<noscript><p class=note>Joining this sale needs JavaScript"), "{page}");
+    let policy = person.send(&world, "GET", "/sales/room", &[], "").await;
+    assert!(policy.header("content-security-policy").unwrap().contains("worker-src 'self'"));
+
+    let refused = person.submit(&world, &page, "join", &[]).await;
+    assert_eq!(view(&refused), "join");
+    assert!(note(&refused).contains("needs JavaScript"), "{refused}");
+
+    // What the script does: a visitor came with the refusal, so there is a challenge.
+    let reply = person.send(&world, "GET", "/v1/sales/room/challenge", &[], "").await;
+    let challenge: domain::Challenge = serde_json::from_slice(&reply.body).unwrap();
+    let proof = challenge.solved_by(challenge.solve().unwrap()).replace('+', "%2B").replace('/', "%2F");
+    let joined = person.submit(&world, &page, "join", &[("altcha", &proof)]).await;
+    assert!(matches!(view(&joined), "waiting" | "called"), "{joined}");
+
+    // A place that is used up is followed by another one, which is paid for anew.
+    let inside = person.inside(&world, "/sales/room").await;
+    let left = person.submit(&world, &inside, "leave", &[]).await;
+    let again = person.submit(&world, &left, "join", &[("altcha", &proof)]).await;
+    assert!(note(&again).contains("needs JavaScript"), "a solution buys one place: {again}");
+    let reply = person.send(&world, "GET", "/v1/sales/room/challenge", &[], "").await;
+    let challenge: domain::Challenge = serde_json::from_slice(&reply.body).unwrap();
+    let proof = challenge.solved_by(challenge.solve().unwrap()).replace('+', "%2B").replace('/', "%2F");
+    let joined = person.submit(&world, &again, "join", &[("altcha", &proof)]).await;
+    assert!(matches!(view(&joined), "waiting" | "called"), "{joined}");
+}

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::http::Reply;
 
 /// The problems of the contract and those that HTTP adds, by the last part of their `type`. The last one stands for all others.
-pub(crate) const PROBLEMS: [&str; 25] = [
+pub(crate) const PROBLEMS: [&str; 26] = [
     "not-your-turn",
     "pass-expired",
     "sold-out",
@@ -21,6 +21,7 @@ pub(crate) const PROBLEMS: [&str; 25] = [
     "bad-request",
     "unauthenticated",
     "forbidden",
+    "proof-needed",
     "not-found",
     "method-not-allowed",
     "wrong-content-type",

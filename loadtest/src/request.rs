@@ -24,6 +24,7 @@ pub(crate) struct Bearer {
 pub(crate) struct Templates {
     host: Vec<u8>,
     visitors: Vec<u8>,
+    challenge: Vec<u8>,
     tickets: Vec<u8>,
     line: Vec<u8>,
     place: Vec<u8>,
@@ -46,6 +47,7 @@ impl Templates {
         Self {
             host: format!(" HTTP/1.1\r\nHost: {authority}\r\n").into_bytes(),
             visitors: start("POST", "/v1/visitors"),
+            challenge: of_sale("GET", "/challenge"),
             tickets: of_sale("POST", "/tickets"),
             line: [of_sale("GET", "/line"), END.to_vec()].concat(),
             place: of_sale("GET", "/ticket"),
@@ -62,8 +64,18 @@ impl Templates {
         begin(out, &self.visitors).extend_from_slice(EMPTY);
     }
 
-    pub(crate) fn ticket(&self, out: &mut Vec<u8>, bearer: &Bearer) {
-        shown(begin(out, &self.tickets), bearer).extend_from_slice(EMPTY);
+    pub(crate) fn challenge(&self, out: &mut Vec<u8>, bearer: &Bearer) {
+        shown(begin(out, &self.challenge), bearer).extend_from_slice(END);
+    }
+
+    pub(crate) fn ticket(&self, out: &mut Vec<u8>, bearer: &Bearer, proof: Option<&str>) {
+        let out = shown(begin(out, &self.tickets), bearer);
+        if let Some(proof) = proof {
+            out.extend_from_slice(b"Holdfast-Proof: ");
+            out.extend_from_slice(proof.as_bytes());
+            out.extend_from_slice(END);
+        }
+        out.extend_from_slice(EMPTY);
     }
 
     pub(crate) fn line(&self, out: &mut Vec<u8>) {
@@ -162,6 +174,12 @@ mod tests {
         );
         templates.release(&mut out, &bearer, id);
         assert!(out.starts_with(b"DELETE /v1/holds/b328d900-3f85-83a6-be5b-88376bd5816b HTTP/1.1\r\nHost: h:1\r\n"));
+        templates.ticket(&mut out, &bearer, Some("W"));
+        assert_eq!(
+            String::from_utf8(out.clone()).unwrap(),
+            "POST /v1/sales/demo/tickets HTTP/1.1\r\nHost: h:1\r\nHoldfast-Visitor: V\r\nHoldfast-Pass: P\r\n\
+             Holdfast-Proof: W\r\nContent-Length: 0\r\n\r\n"
+        );
         templates.line(&mut out);
         assert_eq!(out, b"GET /v1/sales/demo/line HTTP/1.1\r\nHost: h:1\r\n\r\n");
     }

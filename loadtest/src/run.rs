@@ -189,6 +189,7 @@ fn plan(checked: &Checked, sale: &Scouted) -> Result<(Plan, Option<u64>), Failed
         item: item.clone(),
         quantity: args.quantity,
         per_visitor,
+        proof: sale.proof_of_work,
         confirm_within: args.confirm_within,
         recheck_within: args.recheck_within,
         call_within,

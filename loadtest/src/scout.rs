@@ -48,6 +48,8 @@ pub(crate) struct Scouted {
     /// Units per item, as far as they were told.
     pub(crate) units: BTreeMap<String, u64>,
     pub(crate) waiting_room: Option<bool>,
+    /// Joining needs a proof of work.
+    pub(crate) proof_of_work: bool,
     pub(crate) units_per_visitor: Option<u64>,
 }
 
@@ -96,6 +98,7 @@ fn read(value: &Value) -> Scouted {
     let doc = inner.unwrap_or(value);
     let mut scouted = Scouted {
         waiting_room: doc.get("waiting_room").and_then(Value::as_bool),
+        proof_of_work: doc.get("proof_of_work").and_then(Value::as_bool).unwrap_or(false),
         units_per_visitor: doc.pointer("/limits/units_per_visitor").and_then(Value::as_u64),
         ..Scouted::default()
     };

@@ -14,6 +14,8 @@ use crate::limits::MAX_TOLD;
 pub(crate) enum Kind {
     /// `POST /v1/visitors`
     Visitor,
+    /// `GET /v1/sales/{sale}/challenge`, where the sale asks for a proof of work.
+    Challenge,
     /// `POST /v1/sales/{sale}/tickets`
     Ticket,
     /// `GET /v1/sales/{sale}/line`
@@ -39,8 +41,9 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Visitor,
+        Self::Challenge,
         Self::Ticket,
         Self::Line,
         Self::Place,
@@ -58,6 +61,7 @@ impl Kind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Visitor => "visitor",
+            Self::Challenge => "challenge",
             Self::Ticket => "ticket",
             Self::Line => "line",
             Self::Place => "place",

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use domain::{HoldId, Millis};
+use domain::{Challenge, HoldId, Millis};
 
 use crate::answer::Fields;
 use crate::args::Journey;
@@ -182,7 +182,14 @@ impl Traveller {
     async fn join(&mut self, intended: Instant) -> Option<u64> {
         let from = self.renew(intended).await?;
         let shared = Rc::clone(&self.shared);
-        shared.templates.ticket(&mut self.out, &self.bearer);
+        let (from, proof) = match shared.plan.proof {
+            true => {
+                let proof = self.prove(from).await?;
+                (Instant::now(), Some(proof))
+            }
+            false => (from, None),
+        };
+        shared.templates.ticket(&mut self.out, &self.bearer, proof.as_deref());
         let read = |reply: &Reply<'_>, fields: &Fields<'_>| match (reply.status, fields.ticket, fields.number) {
             (200 | 201, Some(ticket), Some(number)) => Said::Yes(Joined::Ticket(ticket.to_owned(), number)),
             (410, ..) if fields.problem().name() == "sale-closed" => Said::No(Joined::Closed),
@@ -201,6 +208,20 @@ impl Traveller {
                 None
             }
         }
+    }
+
+    /// Gets a challenge and solves it, on a thread of its own: the others' calls go on meanwhile.
+    async fn prove(&mut self, from: Instant) -> Option<String> {
+        let shared = Rc::clone(&self.shared);
+        shared.templates.challenge(&mut self.out, &self.bearer);
+        let read = |reply: &Reply<'_>, _: &Fields<'_>| match serde_json::from_slice::<Challenge>(reply.body) {
+            Ok(challenge) if reply.status == 200 => Said::Yes(Some(challenge)),
+            _ if (400..500).contains(&reply.status) => Said::No(None),
+            _ => Said::Strange,
+        };
+        let challenge = shared.ask(Kind::Challenge, from, shared.plan.call_within, &self.out, read).await.flatten()?;
+        let solving = move || challenge.solve().map(|number| challenge.solved_by(number));
+        tokio::task::spawn_blocking(solving).await.ok().flatten()
     }
 
     async fn hold(&mut self, from: Instant) -> Option<Kept> {

@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) item: String,
     pub(crate) quantity: u32,
     pub(crate) per_visitor: u32,
+    /// Each visitor computes a proof of work before it joins.
+    pub(crate) proof: bool,
     pub(crate) confirm_within: Duration,
     pub(crate) recheck_within: Duration,
     /// Patience of every other call.

@@ -87,6 +87,10 @@ fn edge(reader: &mut Reader<'_>) -> Option<(ingress::Settings, Option<Tls>)> {
     let proxy_protocol = reader.flag("proxy_protocol");
     let allowed_origins = origins(reader, "allowed_origins");
     let visitors_per_minute = reader.number_u32("visitors_per_minute", 0..=u32::MAX);
+    let joins_per_minute = reader.number_u32("joins_per_minute", 0..=u32::MAX);
+    let joins_per_visitor = reader.number_u32("joins_per_visitor", 0..=u32::MAX);
+    let bits = |reader: &mut Reader<'_>, key, range| reader.number(key, range).and_then(|n| u8::try_from(n).ok());
+    let (ipv4_bits, ipv6_bits) = (bits(reader, "ipv4_bits", 8..=32), bits(reader, "ipv6_bits", 16..=128));
     let (certificate, key) = (optional(reader, "tls_certificate"), optional(reader, "tls_key"));
     let tls = match (certificate?, key?) {
         (Some(certificate), Some(key)) => Some((PathBuf::from(certificate), PathBuf::from(key))),
@@ -99,6 +103,9 @@ fn edge(reader: &mut Reader<'_>) -> Option<(ingress::Settings, Option<Tls>)> {
         proxy_protocol: proxy_protocol?,
         allowed_origins: allowed_origins?,
         visitors_per_minute: visitors_per_minute?,
+        joins_per_minute: joins_per_minute?,
+        joins_per_visitor: joins_per_visitor?,
+        address_bits: (ipv4_bits?, ipv6_bits?),
         ..ingress::Settings::default()
     };
     Some((settings, tls))

@@ -71,6 +71,29 @@ async function a_person_without_a_script_buys(server, browser) {
   await someone.end();
 }
 
+// The script has the work done beside the page, under the page's own policy; without a script nobody gets in, and is told so.
+async function where_joining_costs_work_the_browser_does_it(server, browser) {
+  const someone = await person(browser);
+  const page = await someone.tab(server.public + '/sales/dear');
+  await shows(page, 'join');
+  await accessible(page, 'join for work');
+  await page.click('#join');
+  await shows(page, 'choose');
+  // The next place is paid for as well.
+  await page.click('#leave');
+  await shows(page, 'join');
+  await page.click('#join');
+  await shows(page, 'choose');
+  assert.deepEqual(page.wrong, []);
+  await someone.end();
+  const plain = await person(browser, { script: false });
+  const without = await plain.tab(server.public + '/sales/dear');
+  await Promise.all([without.waitForNavigation(), without.click('#join')]);
+  assert.equal(await view(without), 'join');
+  assert.match(await text(without, '#note'), /needs JavaScript/);
+  await plain.end();
+}
+
 // Inside in two tabs: what is held in one is shown in the other, and booked once.
 async function two_tabs_are_one_person(server, browser) {
   const someone = await person(browser);
@@ -202,7 +225,7 @@ async function the_waiting_page_gives_way(browser) {
 const server = await program();
 const browser = await chromium();
 let failed = 0;
-const facts = [a_person_buys, a_person_without_a_script_buys, two_tabs_are_one_person, who_loses_the_connection_keeps_the_place, a_hold_that_ends_is_told_and_one_chooses_again, other_faces_and_languages_are_readable];
+const facts = [a_person_buys, a_person_without_a_script_buys, where_joining_costs_work_the_browser_does_it, two_tabs_are_one_person, who_loses_the_connection_keeps_the_place, a_hold_that_ends_is_told_and_one_chooses_again, other_faces_and_languages_are_readable];
 for (const fact of [...facts.map(fact => Object.assign(() => fact(server, browser), { fact: fact.name })), Object.assign(() => the_waiting_page_gives_way(browser), { fact: 'the_waiting_page_gives_way' })]) {
   const begin = Date.now();
   try {

@@ -40,10 +40,13 @@ units = 10
 // Holds that end soon.
 const SHORT = NARROW.replace('"narrow"', '"short"').replace('hold = { ttl = "5m" }', 'hold = { ttl = "3s" }').replace('active_passes = 1', 'active_passes = 100');
 
+// Joining costs work.
+const DEAR = NARROW.replace('"narrow"', '"dear"').replace('active_passes = 1', 'active_passes = 100, proof_of_work = { least = 50000, most = 50000 }');
+
 export async function program() {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-browser-'));
   const sales = [];
-  for (const [name, text] of Object.entries({ narrow: NARROW, later: LATER, short: SHORT, wide: NARROW.replace('"narrow"', '"wide"').replace('active_passes = 1', 'active_passes = 100') })) {
+  for (const [name, text] of Object.entries({ narrow: NARROW, later: LATER, short: SHORT, dear: DEAR, wide: NARROW.replace('"narrow"', '"wide"').replace('active_passes = 1', 'active_passes = 100') })) {
     const file = join(folder, name + '.toml');
     await writeFile(file, text);
     sales.push('--sale', file);

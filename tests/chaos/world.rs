@@ -46,6 +46,7 @@ impl World {
             ("HOLDFAST_LEDGER".to_owned(), ledger.setting()),
             ("HOLDFAST_KEYS".to_owned(), at("keys.toml")),
             ("HOLDFAST_EDGE_VISITORS_PER_MINUTE".to_owned(), "0".to_owned()),
+            ("HOLDFAST_EDGE_JOINS_PER_MINUTE".to_owned(), "0".to_owned()),
             ("HOLDFAST_THREADS".to_owned(), "1".to_owned()),
         ];
         settings.extend(planted.map(|bug| ("PLANTED_BUG".to_owned(), bug.to_owned())));

@@ -45,6 +45,7 @@ impl Rig {
         };
         command.envs(self.foreign_redis.iter().map(|redis| ("HOLDFAST_REDIS", redis)));
         command.env("HOLDFAST_EDGE_VISITORS_PER_MINUTE", "0");
+        command.env("HOLDFAST_EDGE_JOINS_PER_MINUTE", "0");
         let (child, banner) = start::serving(command, &self.log_file());
         *self.banner.write().unwrap() = banner;
         self.program = Some(child);

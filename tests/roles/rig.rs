@@ -60,7 +60,8 @@ impl Rig {
             .env("HOLDFAST_REDIS", format!("unix:{}", path("r.sock")))
             .env("HOLDFAST_LEDGER", format!("sqlite:{}", path("ledger.db")))
             .env("HOLDFAST_KEYS", path("keys.toml"))
-            .env("HOLDFAST_EDGE_VISITORS_PER_MINUTE", "0");
+            .env("HOLDFAST_EDGE_VISITORS_PER_MINUTE", "0")
+            .env("HOLDFAST_EDGE_JOINS_PER_MINUTE", "0");
         command
     }
 

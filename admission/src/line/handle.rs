@@ -30,6 +30,29 @@ pub struct Came {
     pub new: bool,
 }
 
+/// What a visitor has done for a new number. The same work never buys two: it names the number it follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Fee {
+    /// The sale asks for nothing.
+    #[default]
+    Free,
+    /// Nothing, though the sale asks for something: only the place there is.
+    Unpaid,
+    /// Enough for the place after this number of the visitor, 0 for the first one.
+    After(u64),
+}
+
+impl Fee {
+    /// Whether a number that was used up may give way to a new one.
+    pub(crate) fn replaces(self, number: u64) -> bool {
+        match self {
+            Self::Free => true,
+            Self::Unpaid => false,
+            Self::After(last) => last == number,
+        }
+    }
+}
+
 /// What became of a claim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Claim {
@@ -106,6 +129,9 @@ pub enum LineError {
     /// The sale has closed.
     #[error("the sale is closed")]
     Closed,
+    /// A new number has to be paid for; what was paid was for another one.
+    #[error("the place after number {0} is not paid for")]
+    Unpaid(u64),
 }
 
 impl LineError {
@@ -121,6 +147,7 @@ impl LineError {
             Self::NotOpen => "not_open",
             Self::Drawing => "drawing",
             Self::Closed => "closed",
+            Self::Unpaid(_) => "unpaid",
         }
     }
 }
@@ -162,7 +189,7 @@ pub struct LineStatus {
 #[derive(Debug)]
 pub(crate) enum Request {
     Come { visitor: VisitorHash, answer: oneshot::Sender<Result<Came, LineError>> },
-    Join { visitor: VisitorHash, presented: Option<u64>, answer: oneshot::Sender<Result<Joined, LineError>> },
+    Join { visitor: VisitorHash, presented: Option<u64>, fee: Fee, answer: oneshot::Sender<Result<Joined, LineError>> },
     Claim { visitor: VisitorHash, number: u64, answer: oneshot::Sender<Result<Claim, LineError>> },
     Leave { number: u64, answer: oneshot::Sender<Result<(), LineError>> },
 }
@@ -271,8 +298,16 @@ impl Line {
     /// [`LineError`]; every one may be repeated and then gives the same place. [`LineError::Drawing`]: the visitor has a receipt of
     /// the lobby, and its number is not known yet.
     pub async fn join(&self, visitor: VisitorHash, presented: Option<u64>) -> Result<Joined, LineError> {
+        self.join_for(visitor, presented, Fee::Free).await
+    }
+
+    /// Like [`Line::join`], where a new number has its price.
+    ///
+    /// # Errors
+    /// [`LineError`]; besides those of a join [`LineError::Unpaid`]: it would be a new number, and the fee is none or for another one.
+    pub async fn join_for(&self, visitor: VisitorHash, presented: Option<u64>, fee: Fee) -> Result<Joined, LineError> {
         let (answer, answered) = oneshot::channel();
-        let answer = self.ask(Request::Join { visitor, presented, answer }, answered).await;
+        let answer = self.ask(Request::Join { visitor, presented, fee, answer }, answered).await;
         if self.from == From::Here {
             self.calls.join(&answer);
         }

@@ -10,7 +10,7 @@ use lua::line::{JoinGroup, JoinReply, JoinRequest, PresentRequest};
 
 use super::desk::{Answer, Desk, say};
 use super::numbers::Numbers;
-use super::{Claim, Joined, LineError};
+use super::{Claim, Fee, Joined, LineError};
 use crate::fold::{LineFold, Standing};
 
 /// A used number gives way at most this often before the visitor is asked to come again.
@@ -23,6 +23,8 @@ pub(crate) struct Join {
     /// A number whose pass has ended: gives way to a new one.
     pub(crate) replace: Option<u64>,
     pub(crate) tries: u8,
+    /// What a new number is paid with.
+    pub(crate) fee: Fee,
     pub(crate) answer: Answer<Joined>,
 }
 
@@ -158,6 +160,9 @@ impl Places {
         let spent = place.existed && fold.standing(number, now.not_before(fold.at())) == Standing::Ended;
         if !spent {
             return say(join.answer, Ok(Joined { number, new: !place.existed }));
+        }
+        if !join.fee.replaces(number) {
+            return say(join.answer, Err(LineError::Unpaid(number)));
         }
         if join.tries >= MAX_TRIES {
             return say(join.answer, Err(LineError::Unavailable));

@@ -23,7 +23,7 @@ use super::owner::LineOwner;
 use super::places::{For, Join, Places, Present};
 use super::publish::Told;
 use super::rules::Rules;
-use super::{Joined, LineError, LineStatus};
+use super::{Fee, Joined, LineError, LineStatus};
 use crate::fold::Standing;
 use crate::lobby::Order;
 use crate::step::{Answered, Binding};
@@ -233,14 +233,14 @@ impl<'a> Server<'a> {
                 Phase::Closed => say(answer, Err(LineError::Closed)),
                 _ => say(answer, Err(LineError::NotOpen)),
             },
-            Request::Join { visitor, presented, answer } => match rules.phase {
+            Request::Join { visitor, presented, fee, answer } => match rules.phase {
                 Phase::Scheduled => say(answer, Err(LineError::NotOpen)),
                 Phase::Closed => say(answer, Err(LineError::Closed)),
                 Phase::Open => {
                     // A number beyond the log is none of ours: only a ledger that lost data has such tickets.
                     let known = presented.filter(|number| (1..=self.desk.fold.numbers_to()).contains(number));
                     match self.desk.drawn_number(&visitor) {
-                        Ok(drawn) => self.take_drawn(visitor, drawn, known, answer, now),
+                        Ok(drawn) => self.take_drawn(visitor, drawn, known, (fee, answer), now),
                         Err(error) => say(answer, Err(error)),
                     }
                 }
@@ -267,7 +267,7 @@ impl<'a> Server<'a> {
         visitor: VisitorHash,
         drawn: Option<u64>,
         presented: Option<u64>,
-        answer: Answer<Joined>,
+        paid: (Fee, Answer<Joined>),
         now: Millis,
     ) {
         let presented = presented.filter(|number| self.desk.may_have(&visitor, *number));
@@ -276,16 +276,26 @@ impl<'a> Server<'a> {
             (Some(drawn), _) => Some(drawn),
             (None, presented) => presented,
         };
-        self.take_join(visitor, place, answer, now);
+        self.take_join(visitor, place, paid, now);
     }
 
-    fn take_join(&mut self, visitor: VisitorHash, presented: Option<u64>, answer: Answer<Joined>, now: Millis) {
+    fn take_join(
+        &mut self,
+        visitor: VisitorHash,
+        presented: Option<u64>,
+        (fee, answer): (Fee, Answer<Joined>),
+        now: Millis,
+    ) {
         let Some(number) = presented else {
-            return self.places.join(Join { visitor, replace: None, tries: 0, answer });
+            if fee == Fee::Unpaid {
+                return say(answer, Err(LineError::Unpaid(0)));
+            }
+            return self.places.join(Join { visitor, replace: None, tries: 0, fee, answer });
         };
         match self.desk.fold.standing(number, now.not_before(self.desk.fold.at())) {
             Standing::Inside(_) => say(answer, Ok(Joined { number, new: false })),
-            Standing::Ended => self.places.join(Join { visitor, replace: Some(number), tries: 0, answer }),
+            Standing::Ended if !fee.replaces(number) => say(answer, Err(LineError::Unpaid(number))),
+            Standing::Ended => self.places.join(Join { visitor, replace: Some(number), tries: 0, fee, answer }),
             Standing::Waiting | Standing::Called => {
                 self.places.present(Present { visitor, number, replace: None, tries: 0, why: For::Join(answer) });
             }

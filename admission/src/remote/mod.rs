@@ -214,6 +214,7 @@ async fn run(line: &Line, ask: Ask) -> Answer {
     match ask {
         Ask::Come(visitor) => Answer::Come(line.come(visitor).await),
         Ask::Join(visitor, presented) => Answer::Join(line.join(visitor, presented).await),
+        Ask::Pay(visitor, presented, fee) => Answer::Join(line.join_for(visitor, presented, fee).await),
         Ask::Claim(visitor, number) => Answer::Claim(line.claim(visitor, number).await),
         Ask::Leave(number) => Answer::Leave(line.leave_of(number).await),
     }

@@ -31,8 +31,8 @@ fn owner() -> (Line, tokio::task::JoinHandle<Vec<u64>>) {
             let asked = inbox.requests.recv().await.unwrap();
             assert_eq!(asked.from, From::Elsewhere);
             match asked.request {
-                Request::Join { visitor, presented, answer } => {
-                    assert_eq!((visitor, presented), (VISITOR, Some(7)));
+                Request::Join { visitor, presented, fee, answer } => {
+                    assert_eq!((visitor, presented, fee), (VISITOR, Some(7), crate::line::Fee::After(3)));
                     answer.send(Ok(Joined { number: 7, new: false })).unwrap();
                 }
                 Request::Claim { number, answer, .. } => {
@@ -55,7 +55,8 @@ fn owner() -> (Line, tokio::task::JoinHandle<Vec<u64>>) {
 async fn a_group_reaches_the_owner_and_each_of_it_gets_its_own_answer() {
     let (here, mut outbox, _ends) = elsewhere(&night());
     let (a, b, c, d) = (here.clone(), here.clone(), here.clone(), here.clone());
-    let (one, joined) = forwarded(&mut outbox, async move { a.join(VISITOR, Some(7)).await }).await;
+    let (one, joined) =
+        forwarded(&mut outbox, async move { a.join_for(VISITOR, Some(7), crate::line::Fee::After(3)).await }).await;
     let (two, claimed) = forwarded(&mut outbox, async move { b.claim(VISITOR, 7).await }).await;
     let (three, left) = forwarded(&mut outbox, async move { c.leave(VISITOR, 7).await }).await;
     let (four, came) = forwarded(&mut outbox, async move { d.come(VISITOR).await }).await;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::line::handle::Request;
-use crate::line::{Came, Claim, Joined, LineError};
+use crate::line::{Came, Claim, Fee, Joined, LineError};
 
 /// Changes whenever a process of the version before could not read, or would misread, what is written.
 pub(super) const VERSION: u32 = 1;
@@ -32,6 +32,8 @@ pub(super) struct Answers {
 pub(super) enum Ask {
     Come(VisitorHash),
     Join(VisitorHash, Option<u64>),
+    /// A join that has its price. Where nothing is asked [`Ask::Join`] is sent, which the version before reads.
+    Pay(VisitorHash, Option<u64>, Fee),
     Claim(VisitorHash, u64),
     Leave(u64),
 }
@@ -71,7 +73,10 @@ pub(super) enum Sink {
 pub(super) fn split(request: Request) -> (Ask, Sink) {
     match request {
         Request::Come { visitor, answer } => (Ask::Come(visitor), Sink::Come(answer)),
-        Request::Join { visitor, presented, answer } => (Ask::Join(visitor, presented), Sink::Join(answer)),
+        Request::Join { visitor, presented, fee: Fee::Free, answer } => {
+            (Ask::Join(visitor, presented), Sink::Join(answer))
+        }
+        Request::Join { visitor, presented, fee, answer } => (Ask::Pay(visitor, presented, fee), Sink::Join(answer)),
         Request::Claim { visitor, number, answer } => (Ask::Claim(visitor, number), Sink::Claim(answer)),
         Request::Leave { number, answer } => (Ask::Leave(number), Sink::Leave(answer)),
     }

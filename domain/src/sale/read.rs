@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Admission, HoldTimes, Item, PublicValue, Room, SaleDoc};
+use super::{Admission, HoldTimes, Item, ProofOfWork, PublicValue, Room, SaleDoc};
 use crate::id::{ItemId, SaleId};
 use crate::limits::{
     MAX_ACTIVE_PASSES, MAX_ITEMS, MAX_LANES, MAX_PACE_PER_MINUTE, MAX_PUBLIC_VALUE_CHARS, MAX_SALE_DOC_BYTES,
-    MAX_TITLE_CHARS, MAX_TTL_MS, MAX_UNITS, MAX_UNITS_PER_VISITOR, MIN_TTL_MS,
+    MAX_TITLE_CHARS, MAX_TTL_MS, MAX_UNITS, MAX_UNITS_PER_VISITOR, MIN_TTL_MS, PROOF_HASHES, PROOF_HASHES_RANGE,
 };
 use crate::money::{Currency, Money};
 use crate::table::{Mistake, Reader, parse_json, parse_toml};
@@ -98,6 +98,7 @@ fn room_value(room: &Room) -> Value {
     value.insert("pass_ttl".to_owned(), json!(duration_text(room.pass_ttl_ms)));
     value.insert("claim_grace".to_owned(), json!(duration_text(room.claim_grace_ms)));
     put(&mut value, "public_value", room.public_value.as_ref().map(|public| json!(public)));
+    put(&mut value, "proof_of_work", room.proof_of_work.map(|price| json!(price)));
     Value::Object(value)
 }
 
@@ -177,7 +178,27 @@ fn read_room(t: &mut Reader<'_>) -> Option<Room> {
         let value = t.text("value", MAX_PUBLIC_VALUE_CHARS);
         Some(PublicValue { named: named?, value })
     });
-    Some(Room { pace_per_minute: pace?, active_passes: active?, pass_ttl_ms, claim_grace_ms, public_value })
+    let proof_of_work = t.table("proof_of_work", read_proof_of_work);
+    Some(Room {
+        pace_per_minute: pace?,
+        active_passes: active?,
+        pass_ttl_ms,
+        claim_grace_ms,
+        public_value,
+        proof_of_work,
+    })
+}
+
+fn read_proof_of_work(t: &mut Reader<'_>) -> Option<ProofOfWork> {
+    let (least, most) = PROOF_HASHES_RANGE;
+    let (low, high) = (t.number_u32("least", least..=most), t.number_u32("most", least..=most));
+    let low = low.unwrap_or_else(|| PROOF_HASHES.0.min(high.unwrap_or(PROOF_HASHES.0)));
+    let high = high.unwrap_or_else(|| PROOF_HASHES.1.max(low));
+    if low > high {
+        t.wrong("most", high, format!("must be at least {low}, as least is"));
+        return None;
+    }
+    Some(ProofOfWork { least: low, most: high })
 }
 
 fn read_items(t: &mut Reader<'_>) -> Option<Vec<Item>> {

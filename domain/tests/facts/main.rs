@@ -5,6 +5,7 @@ mod events;
 mod faults;
 mod ids;
 mod money;
+mod proofs;
 mod sales;
 mod tables;
 mod tokens;

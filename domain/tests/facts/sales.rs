@@ -277,7 +277,8 @@ proptest! {
         opens in prop::option::of(0_u64..200_000_000_000_000), title in prop::option::of("[^\\p{Cc}]{1,120}"), room: bool,
     ) {
         let admission = if room {
-            Admission::Room(domain::Room { pace_per_minute: pace, active_passes: 7, pass_ttl_ms: ttl, claim_grace_ms: 100, public_value: None })
+            Admission::Room(domain::Room { pace_per_minute: pace, active_passes: 7, pass_ttl_ms: ttl, claim_grace_ms: 100, public_value: None,
+                proof_of_work: limit.map(|_| domain::ProofOfWork { least: 1_000, most: 1_000 + pace }) })
         } else {
             Admission::None
         };
@@ -310,4 +311,27 @@ fn a_public_value_is_named_in_advance_and_told_once() {
         "id = \"a\"\nadmission = {{ pace_per_minute = 60, active_passes = 7, {long} }}\nitems = [{{ id = \"x\", units = 1 }}]"
     );
     assert!(SaleDoc::from_toml(&text).is_err());
+}
+
+#[test]
+fn a_price_of_joining_has_defaults_a_range_and_may_change_at_any_time() {
+    let text = |admission: &str| {
+        let room = format!("pace_per_minute = 60, active_passes = 7{admission}");
+        format!("id = \"a\"\nadmission = {{ {room} }}\nitems = [{{ id = \"x\", units = 1 }}]")
+    };
+    let price = |admission: &str| read(&text(admission)).room().unwrap().proof_of_work;
+    let both = |least, most| Some(domain::ProofOfWork { least, most });
+    assert_eq!(price(""), None);
+    assert_eq!(price(", proof_of_work = {}"), both(50_000, 1_000_000));
+    assert_eq!(price(", proof_of_work = { least = 2000, most = 3000 }"), both(2_000, 3_000));
+    assert_eq!(price(", proof_of_work = { most = 3000 }"), both(3_000, 3_000));
+    assert_eq!(price(", proof_of_work = { least = 2000000 }"), both(2_000_000, 2_000_000));
+    for wrong in ["least = 1", "most = 50000001", "least = 3000, most = 2000", "mast = 7"] {
+        let mistakes = SaleDoc::from_toml(&text(&format!(", proof_of_work = {{ {wrong} }}"))).unwrap_err();
+        assert!(mistakes[0].key.starts_with("admission.proof_of_work."), "{mistakes:?}");
+    }
+    let (free, dear) = (read(&text("")), read(&text(", proof_of_work = {}")));
+    assert!(free.change(&dear).unwrap().is_empty() && dear.change(&free).unwrap().is_empty());
+    let before: SaleDoc = serde_json::from_str(&serde_json::to_string(&free).unwrap()).unwrap();
+    assert_eq!(before, free, "a log of the version before has no price");
 }

@@ -1,4 +1,4 @@
-//! The four cookies of browsers: visitor, ticket, pass, and the mark of a booking.
+//! The cookies of browsers: visitor, ticket, pass, the mark of a booking, and the number of a ticket that is used up.
 
 use domain::SaleId;
 use http::HeaderMap;
@@ -13,6 +13,10 @@ pub(crate) const PASS: &str = "hf_pass";
 
 /// Carries the mark of a booking, for one sale.
 pub(crate) const BOOKED: &str = "hf_booked";
+
+/// Carries the number of the ticket that the page forgot because it was used up: what is paid for next is the place after it. Nobody
+/// has to believe it, for a number that is not the last one buys nothing.
+pub(crate) const LAST: &str = "hf_last";
 
 /// The value of the first cookie of this name.
 pub(crate) fn get<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

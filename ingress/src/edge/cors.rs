@@ -14,8 +14,8 @@ const READABLE: HeaderValue = HeaderValue::from_static(
     "etag, holdfast-booked, idempotency-replayed, location, ratelimit, ratelimit-policy, retry-after, traceparent",
 );
 const SENDABLE: HeaderValue = HeaderValue::from_static(
-    "content-type, holdfast-booked, holdfast-pass, holdfast-ticket, holdfast-visitor, idempotency-key, if-none-match, \
-     traceparent",
+    "content-type, holdfast-booked, holdfast-pass, holdfast-proof, holdfast-ticket, holdfast-visitor, idempotency-key, \
+     if-none-match, traceparent",
 );
 const TEN_MINUTES: HeaderValue = HeaderValue::from_static("600");
 

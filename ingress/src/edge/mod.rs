@@ -4,5 +4,6 @@ pub(crate) mod address;
 pub(crate) mod cookie;
 pub(crate) mod cors;
 pub(crate) mod overload;
+pub(crate) mod pressure;
 pub(crate) mod rate;
 pub(crate) mod trace;

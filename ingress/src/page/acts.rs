@@ -16,9 +16,12 @@ use crate::call::{Call, decoded};
 use crate::edge::cookie;
 use crate::problem::{Name, Problem};
 use crate::reply::{self, Response};
-use crate::visitor::{bookings, catalogue, holds, identity, passes, tickets};
+use crate::visitor::{bookings, catalogue, holds, identity, passes, proof, tickets};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The field in which the script, or an ALTCHA widget, puts the proof of work.
+const PROOF_FIELD: &str = "altcha";
+const PROOF: HeaderName = HeaderName::from_static(proof::PROOF_HEADER);
 const VISITOR: HeaderName = HeaderName::from_static(identity::VISITOR_HEADER);
 /// Where the API's cookies of a sale are sent, and where the page needs them too.
 const API_PATH: &str = "; Path=/v1/sales/";
@@ -69,6 +72,7 @@ async fn begin(call: &mut Call) -> Result<(Arc<SaleHandle>, Form), Problem> {
 /// The way back to the page.
 struct Back<'c> {
     call: &'c Call,
+    handle: &'c SaleHandle,
     sale: &'c SaleId,
     query: Vec<String>,
     cookies: Vec<HeaderValue>,
@@ -77,7 +81,7 @@ struct Back<'c> {
 
 impl<'c> Back<'c> {
     fn new(call: &'c Call, sale: &'c SaleHandle) -> Self {
-        Self { call, sale: sale.id(), query: Vec::new(), cookies: Vec::new(), problem: None }
+        Self { call, handle: sale, sale: sale.id(), query: Vec::new(), cookies: Vec::new(), problem: None }
     }
 
     /// Takes over the answer's cookies, and what it refused.
@@ -115,6 +119,12 @@ impl<'c> Back<'c> {
 
     /// Ends cookies of the sale, for page and API.
     fn forget(mut self, names: &[&str]) -> Self {
+        if names.contains(&cookie::TICKET)
+            && let Some(last) = self.last()
+        {
+            self.cookies.extend(of_page(&last));
+            self.cookies.push(last);
+        }
         for name in names {
             if let Some(cookie) = identity::cookie(self.call, name, "", Some(self.sale), 0) {
                 self.cookies.extend(of_page(&cookie));
@@ -122,6 +132,14 @@ impl<'c> Back<'c> {
             }
         }
         self
+    }
+
+    /// Keeps the number of a ticket that is used up, where the next place has to be paid for.
+    fn last(&self) -> Option<HeaderValue> {
+        self.handle.fold.doc.room()?.proof_of_work?;
+        let visitor = identity::visitor(self.call).ok()?;
+        let number = identity::last_number(self.call, self.handle, &self.handle.hash(&visitor));
+        identity::cookie(self.call, cookie::LAST, &number.to_string(), Some(self.sale), TICKET_TTL_MS)
     }
 
     /// 303: whatever is reloaded afterwards repeats nothing.
@@ -168,8 +186,10 @@ fn word_of(problem: &str) -> &str {
     params(("sale" = String, Path, description = "The sale's id")),
     responses((status = 303, description = "Back to the page")))]
 pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
-    let (sale, _) = begin(&mut call).await?;
-    let asked = ask(&call, "/v1/sales/", sale.id().as_str(), "/tickets", Bytes::new());
+    let (sale, form) = begin(&mut call).await?;
+    let mut asked = ask(&call, "/v1/sales/", sale.id().as_str(), "/tickets", Bytes::new());
+    let proof = Some(form.get(PROOF_FIELD)).filter(|proof| !proof.is_empty());
+    asked.head.headers.extend(proof.and_then(|proof| HeaderValue::from_str(proof).ok()).map(|proof| (PROOF, proof)));
     let answered = Answered::new(tickets::join(asked).await).await;
     let back = Back::new(&call, &sale).after(&answered);
     Ok(if answered.problem.is_none() { back.with("joined".to_owned()) } else { back }.answer())

@@ -13,6 +13,7 @@ use crate::reply::{self, Response};
 
 const STYLE_TEXT: &str = include_str!("style.css");
 const SCRIPT_TEXT: &str = include_str!("script.js");
+const PROOF_TEXT: &str = include_str!("proof.js");
 
 /// A file of the page.
 pub(super) struct Asset {
@@ -26,6 +27,9 @@ pub(super) static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new(STYLE_TEXT, HeaderValue::from_static("text/css; charset=utf-8")));
 pub(super) static SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new(SCRIPT_TEXT, HeaderValue::from_static("text/javascript; charset=utf-8")));
+/// The worker that computes proofs of work; only where a sale asks for one.
+pub(super) static PROOF: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new(PROOF_TEXT, HeaderValue::from_static("text/javascript; charset=utf-8")));
 
 impl Asset {
     fn new(text: &'static str, kind: HeaderValue) -> Self {
@@ -69,6 +73,14 @@ pub(crate) fn script(call: &Call) -> Response {
     SCRIPT.answer(call)
 }
 
+/// What the page lets compute beside itself: the proof of work of a sale that asks for one.
+#[utoipa::path(get, path = "/page/proof.js", tag = "pages", operation_id = "pageWorker",
+    responses((status = 200, description = "A script", body = String, content_type = "text/javascript"),
+        (status = 304, description = "It has not changed")))]
+pub(crate) fn worker(call: &Call) -> Response {
+    PROOF.answer(call)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,11 +91,11 @@ mod tests {
             let logical = STYLE_TEXT.replace("line-height:", "").replace("max-inline-size", "");
             assert!(!logical.contains(physical), "{physical} is not safe from right to left: use the logical property");
         }
-        for text in [STYLE_TEXT, SCRIPT_TEXT] {
+        for text in [STYLE_TEXT, SCRIPT_TEXT, PROOF_TEXT] {
             assert!(!text.contains("//cdn") && !text.contains("https://") && !text.contains("@import"));
         }
         for unsafe_call in ["innerHTML", "insertAdjacentHTML", "eval(", "document.write"] {
-            assert!(!SCRIPT_TEXT.contains(unsafe_call), "{unsafe_call}");
+            assert!(!SCRIPT_TEXT.contains(unsafe_call) && !PROOF_TEXT.contains(unsafe_call), "{unsafe_call}");
         }
     }
 }

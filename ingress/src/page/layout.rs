@@ -13,8 +13,8 @@ use crate::reply::{self, Response};
 
 /// Own files only, and nobody's frame. `data:` is for the empty icon, which saves a request per visitor.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; \
-     base-uri 'none'; frame-ancestors 'none'",
+    "default-src 'none'; style-src 'self'; script-src 'self'; worker-src 'self'; connect-src 'self'; img-src data:; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 /// With less than this, browsers send `Origin: null` with our own forms.
 const REFERRER: HeaderValue = HeaderValue::from_static("same-origin");

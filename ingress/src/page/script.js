@@ -108,16 +108,35 @@
     if (main().dataset.watch) timer = setTimeout(look, next ? spread(next) : later(tries));
   };
 
+  // Work that the sale asks for before it gives a place; what comes of it goes into the form. A refusal is left for the form to tell.
+  const prove = async form => {
+    const path = `/v1/sales/${main().dataset.sale}/challenge`;
+    let answer = await fetch(path);
+    if (answer.status === 401 && (await fetch('/v1/visitors', { method: 'POST' })).ok) answer = await fetch(path);
+    if (answer.status >= 500 || answer.status === 429) throw answer;
+    if (!answer.ok) return;
+    const challenge = await answer.json();
+    put('#proof', words.proof_now);
+    say(words.proof_now);
+    find('[name=altcha]', form).value = await new Promise((done, fail) => {
+      const worker = new Worker(form.dataset.proof);
+      worker.onmessage = ({ data }) => { worker.terminate(); done(data); };
+      worker.onerror = fail;
+      worker.postMessage(challenge);
+    });
+  };
+
   // Every form may be sent again: what it asks for happens once.
   const send = async (form, mine) => {
     if (sending) return;
     sending = true;
     clearTimeout(timer);
-    const body = new URLSearchParams(new FormData(form));
     form.setAttribute('aria-busy', 'true');
     all('main button').forEach(button => { button.disabled = true; });
     for (let n = 0; ; n += 1) {
       try {
+        if (form.dataset.proof) await prove(form);
+        const body = new URLSearchParams(new FormData(form));
         const answer = await fetch(form.action, { method: 'POST', body, headers: { Accept: 'text/html' } });
         if (answer.status < 500 && answer.status !== 429) {
           const text = await answer.text();

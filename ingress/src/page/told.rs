@@ -27,6 +27,9 @@ pub(super) struct Sale {
     pub(super) opens_in_ms: Option<u64>,
     pub(super) closes_at: Option<String>,
     pub(super) waiting_room: bool,
+    /// Joining needs a proof of work.
+    #[serde(default)]
+    pub(super) proof_of_work: bool,
     /// There where the sale has a lobby before it opens.
     pub(super) draw_commitment: Option<String>,
     pub(super) limits: Limits,

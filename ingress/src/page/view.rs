@@ -3,6 +3,7 @@
 use domain::{HoldId, Millis};
 use serde_json::{Map, Value};
 
+use super::assets::PROOF;
 use super::html::{Html, html};
 use super::layout::Page;
 use super::pieces::{card, clock, count, form, money, time, wait};
@@ -62,7 +63,8 @@ impl Shown<'_> {
 
     /// The words the script says by itself.
     fn script_words(&self) -> String {
-        const SAID: [&str; 14] = [
+        const SAID: [&str; 15] = [
+            "proof_now",
             "say_minute",
             "say_ahead",
             "wait_minute",
@@ -128,6 +130,18 @@ impl Shown<'_> {
         form(out, &self.told.sale.id, act, &[], self.words.say(label), second);
     }
 
+    /// The form that joins. Where the sale asks for work, the script has it done before it sends the form; without a script nobody
+    /// can join there, and is told so.
+    fn join_form(&self, out: &mut Html, label: &str) {
+        let (words, sale) = (self.words, &self.told.sale);
+        if !sale.proof_of_work {
+            return self.button(out, "join", label, false);
+        }
+        html!(out, "<form method=post action=\"/sales/" (sale.id) "/join\" data-proof=\"/page/proof.js?v=" (PROOF.version)
+            "\"><input name=altcha type=hidden><button id=join>" (words.say(label)) "</button></form><p class=soft id=proof>"
+            (words.say("proof_hint")) "</p><noscript><p class=note>" (words.say("said_proof-needed")) "</p></noscript>");
+    }
+
     fn scheduled(&self, out: &mut Html) {
         let (words, sale) = (self.words, &self.told.sale);
         match &sale.opens_at {
@@ -141,7 +155,7 @@ impl Shown<'_> {
         html!(out, "<p>" (words.say("no_advantage")) "</p>");
         if sale.draw_commitment.is_some() {
             html!(out, "<p>" (words.say("lobby_hint")) " <a href=\"/draw\">" (words.say("lobby_check")) "</a></p>");
-            self.button(out, "join", "lobby_join", false);
+            self.join_form(out, "lobby_join");
         }
         self.stock(out);
     }
@@ -165,7 +179,7 @@ impl Shown<'_> {
         }
         html!(out, "<p>" (self.words.say("paused_hint")) "</p>");
         if self.told.sale.waiting_room && self.told.ticket.is_none() {
-            self.button(out, "join", "join", false);
+            self.join_form(out, "join");
         }
     }
 
@@ -176,7 +190,7 @@ impl Shown<'_> {
             time(out, at);
             html!(out, "</p>");
         }
-        self.button(out, "join", "join", false);
+        self.join_form(out, "join");
         self.stock(out);
     }
 

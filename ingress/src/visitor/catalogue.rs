@@ -54,6 +54,8 @@ pub(crate) struct SaleBody<'a> {
     closes_in_ms: Option<u64>,
     /// Whether a hold needs a pass from the line.
     waiting_room: bool,
+    /// Whether joining needs a proof of work (`GET .../challenge`).
+    proof_of_work: bool,
     /// What the seed of the lobby's draw hashes to (`/draw`); only with a waiting room.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -167,6 +169,7 @@ fn render(sale: &SaleHandle, now: Millis, phase: Phase) -> Rendered {
         closes_at: doc.closes_at.map(|at| at.to_string()),
         closes_in_ms: None,
         draw_commitment: doc.room().map(|_| sale.commitment.to_string()),
+        proof_of_work: doc.room().is_some_and(|room| room.proof_of_work.is_some()),
         waiting_room: !matches!(doc.admission, Admission::None),
         hold_ttl_ms: doc.hold.ttl_ms,
         limits: LimitsBody {

@@ -1,6 +1,6 @@
 //! Who asks, and what they bring along. Every token is verified before a queue or a store is touched.
 
-use domain::token::{Pass, TokenError};
+use domain::token::{Pass, TokenError, of_our_time};
 use domain::{Millis, SaleId, VisitorHash, VisitorId, limits};
 use http::header::{HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
 
@@ -8,6 +8,7 @@ use crate::app::SaleHandle;
 use crate::call::Call;
 use crate::edge::cookie;
 use crate::edge::rate::Quota;
+use crate::metrics::{Check, Reason};
 use crate::problem::{Name, Problem};
 use crate::reply::Response;
 
@@ -42,7 +43,11 @@ fn unauthenticated(detail: &'static str) -> Problem {
 pub(crate) fn visitor(call: &Call) -> Result<VisitorId, Problem> {
     let none = "No visitor came with the request: send the cookie hf_visitor or the header Holdfast-Visitor.";
     let carried = carried(call, VISITOR_HEADER, cookie::VISITOR)?.ok_or_else(|| unauthenticated(none))?;
-    let verified = call.app.keyring.load().verify_visitor(carried.text, call.now()).map_err(|error| {
+    let now = call.now();
+    let verified = call.app.keyring.load().verify_visitor(carried.text, now);
+    let timely = verified.and_then(|it| of_our_time(it.expires, now, limits::VISITOR_TTL_MS).map(|()| it));
+    let verified = timely.map_err(|error| {
+        call.app.refusals.count(Check::Visitor, error);
         unauthenticated(match error {
             TokenError::Expired => "The visitor's token has expired: POST /v1/visitors gives a new one.",
             _ => "The visitor's token is not one of ours, or was altered.",
@@ -91,10 +96,7 @@ pub(crate) fn make(call: &Call) -> Result<Made, Problem> {
     let (quota, per_minute) = call.app.new_visitor(call.client().address);
     if !quota.allowed {
         let detail = "This address has made as many visitors as one address may at once.";
-        let problem = Problem::new(Name::TooManyRequests, detail).retry_after(quota.retry_ms);
-        return Err(rate_headers(&quota, per_minute)
-            .into_iter()
-            .fold(problem, |p, (name, value)| p.header(name, value)));
+        return Err(too_many(call, Check::Address, ("visitors", detail), &quota, per_minute));
     }
     let visitor = VisitorId(rand::random());
     let expires = call.now().plus(limits::VISITOR_TTL_MS);
@@ -102,22 +104,59 @@ pub(crate) fn make(call: &Call) -> Result<Made, Problem> {
     Ok(Made { visitor, token, expires, quota, per_minute })
 }
 
+/// Whether this visitor, and this client, may join once more now.
+pub(crate) fn may_join(call: &Call, visitor: VisitorId) -> Result<(), Problem> {
+    let (quota, per_minute) = call.app.new_join_of(visitor);
+    if !quota.allowed {
+        let detail = "This visitor has joined as often as one visitor may at once.";
+        return Err(too_many(call, Check::Identity, ("visitor-joins", detail), &quota, per_minute));
+    }
+    let (quota, per_minute) = call.app.new_join(call.client().address);
+    if !quota.allowed {
+        let detail = "As many visitors have joined from this address as may at once.";
+        return Err(too_many(call, Check::Address, ("joins", detail), &quota, per_minute));
+    }
+    Ok(())
+}
+
+fn too_many(
+    call: &Call,
+    check: Check,
+    (name, detail): (&'static str, &'static str),
+    quota: &Quota,
+    per_minute: u32,
+) -> Problem {
+    call.app.refusals.count(check, if quota.shared { Reason::TableFull } else { Reason::TooMany });
+    let problem = Problem::new(Name::TooManyRequests, detail).retry_after(quota.retry_ms);
+    let headers = rate_headers(name, quota, per_minute).into_iter();
+    headers.fold(problem, |problem, (name, value)| problem.header(name, value))
+}
+
 impl Made {
+    /// The same for a request that made a visitor and is refused: it knows who asks the next time.
+    pub(crate) fn refused(&self, call: &Call, problem: Problem) -> Problem {
+        let problem = problem.with("visitor", self.token.clone().into());
+        match cookie(call, cookie::VISITOR, &self.token, None, limits::VISITOR_TTL_MS) {
+            Some(cookie) => problem.header(SET_COOKIE, cookie),
+            None => problem,
+        }
+    }
+
     /// Gives the browser its cookie, and tells how many more there may be.
     pub(crate) fn tell(&self, call: &Call, answer: &mut Response) {
         set_cookie(call, answer, cookie::VISITOR, &self.token, None, limits::VISITOR_TTL_MS);
-        answer.headers_mut().extend(rate_headers(&self.quota, self.per_minute));
+        answer.headers_mut().extend(rate_headers("visitors", &self.quota, self.per_minute));
     }
 }
 
-fn rate_headers(quota: &Quota, per_minute: u32) -> Vec<(http::HeaderName, HeaderValue)> {
+fn rate_headers(name: &str, quota: &Quota, per_minute: u32) -> Vec<(http::HeaderName, HeaderValue)> {
     if per_minute == 0 {
         return Vec::new();
     }
     let reset = quota.reset_ms.div_ceil(1_000);
     let fields = [
-        ("ratelimit", format!("\"visitors\";r={};t={reset}", quota.remaining)),
-        ("ratelimit-policy", format!("\"visitors\";q={per_minute};w=60")),
+        ("ratelimit", format!("\"{name}\";r={};t={reset}", quota.remaining)),
+        ("ratelimit-policy", format!("\"{name}\";q={per_minute};w=60")),
     ];
     let header = |(name, text): (&'static str, String)| {
         Some((http::HeaderName::from_static(name), HeaderValue::from_str(&text).ok()?))
@@ -175,20 +214,41 @@ pub(crate) fn place(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Re
 /// What the token itself says.
 fn opened(call: &Call, sale: &SaleHandle, visitor: &VisitorHash, text: &str) -> Result<Place, TokenError> {
     let (ring, now) = (call.app.keyring.load(), call.now());
-    match ring.verify_ticket(text, sale.id(), visitor, now) {
-        Err(TokenError::WrongKind) => match ring.verify_receipt(text, sale.id(), visitor, now) {
-            Err(TokenError::WrongKind) => Err(TokenError::WrongKind),
-            receipt => receipt.map(|receipt| Place::Receipt(receipt.index)),
-        },
-        ticket => ticket.map(|ticket| Place::Number(ticket.number)),
+    let place = match ring.verify_ticket(text, sale.id(), visitor, now) {
+        Err(TokenError::WrongKind) => {
+            let receipt = ring.verify_receipt(text, sale.id(), visitor, now);
+            receipt.map(|receipt| (Place::Receipt(receipt.index), receipt.expires))
+        }
+        ticket => ticket.map(|ticket| (Place::Number(ticket.number), ticket.expires)),
+    };
+    let place = place.and_then(|(place, until)| of_our_time(until, now, limits::TICKET_MOST_MS).map(|()| place));
+    place.inspect_err(|error| call.app.refusals.count(Check::Ticket, *error))
+}
+
+/// The place that came along, where it needs none: nothing that is no good is held against anybody.
+fn place_if_any(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Option<Place> {
+    let carried = carried(call, TICKET_HEADER, cookie::TICKET).ok()??;
+    opened(call, sale, visitor, carried.text).ok()
+}
+
+/// Whether a good ticket or receipt of this visitor came along.
+pub(crate) fn has_place(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> bool {
+    place_if_any(call, sale, visitor).is_some()
+}
+
+/// The number of the ticket, or of the drawn receipt, that came along, or of the one that the page forgot; 0 without one.
+pub(crate) fn last_number(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> u64 {
+    match place_if_any(call, sale, visitor) {
+        Some(Place::Number(number)) => number,
+        Some(Place::Receipt(index)) => sale.view.load().number_of(index).unwrap_or(0),
+        None => cookie::get(call.headers(), cookie::LAST).and_then(|number| number.parse().ok()).unwrap_or(0),
     }
 }
 
 /// The index of a receipt that came along where none is needed.
 pub(crate) fn receipt_if_any(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Option<u64> {
-    let carried = carried(call, TICKET_HEADER, cookie::TICKET).ok()??;
-    match opened(call, sale, visitor, carried.text) {
-        Ok(Place::Receipt(index)) => Some(index),
+    match place_if_any(call, sale, visitor) {
+        Some(Place::Receipt(index)) => Some(index),
         _ => None,
     }
 }
@@ -211,7 +271,12 @@ pub(crate) fn pass(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Res
     let none = "No pass came with the request: send the cookie hf_pass or the header Holdfast-Pass.";
     let carried = carried(call, PASS_HEADER, cookie::PASS)?.ok_or_else(|| Problem::new(Name::Forbidden, none))?;
     let opened = call.app.keyring.load().open_pass(carried.text, sale.id(), visitor);
-    opened.map_err(|error| not_theirs("pass", error))
+    let most = limits::MAX_TTL_MS + limits::MAX_FAULT_CREDIT_MS;
+    let timely = opened.and_then(|pass| of_our_time(pass.expires, call.now(), most).map(|()| pass));
+    timely.map_err(|error| {
+        call.app.refusals.count(Check::Pass, error);
+        not_theirs("pass", error)
+    })
 }
 
 /// A pass that came along where none is needed.
@@ -223,7 +288,9 @@ pub(crate) fn pass_if_any(call: &Call, sale: &SaleHandle, visitor: &VisitorHash)
 pub(crate) fn booked_if_any(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Option<u64> {
     let carried = carried(call, BOOKED_HEADER, cookie::BOOKED).ok()??;
     let verified = call.app.keyring.load().verify_booked(carried.text, sale.id(), visitor, call.now());
-    verified.ok().map(|booked| booked.number)
+    let timely = verified.and_then(|it| of_our_time(it.expires, call.now(), limits::TICKET_MOST_MS).map(|()| it));
+    let counted = timely.inspect_err(|error| call.app.refusals.count(Check::Mark, *error));
+    counted.ok().map(|booked| booked.number)
 }
 
 fn not_theirs(what: &'static str, error: TokenError) -> Problem {
@@ -235,6 +302,7 @@ fn not_theirs(what: &'static str, error: TokenError) -> Problem {
         TokenError::WrongSale => format!("The {what} is for another sale."),
         TokenError::WrongVisitor => format!("The {what} is another visitor's."),
         TokenError::Expired => format!("The {what} has expired."),
+        TokenError::Future => format!("The {what} is good for longer than any {what} is made for."),
     };
     Problem::new(Name::Forbidden, detail)
 }

@@ -10,6 +10,7 @@ mod order;
 mod outcome;
 pub(crate) mod pages;
 pub(crate) mod passes;
+pub(crate) mod proof;
 pub(crate) mod tickets;
 
 use crate::call::Call;
@@ -26,6 +27,7 @@ routes! {
         Page = Status GET "/sales/{sale}";
         PageStyle = Catalogue GET "/page/style.css";
         PageScript = Catalogue GET "/page/script.js";
+        PageWorker = Catalogue GET "/page/proof.js";
         PageJoin = Hold POST "/sales/{sale}/join";
         PageEnter = Hold POST "/sales/{sale}/enter";
         PageLeave = Hold POST "/sales/{sale}/leave";
@@ -43,6 +45,7 @@ routes! {
         GetDraw = Catalogue GET "/v1/sales/{sale}/draw";
         GetReceipt = Catalogue GET "/v1/sales/{sale}/draw/receipt";
         GetLeaves = Catalogue GET "/v1/sales/{sale}/draw/leaves";
+        GetChallenge = Status GET "/v1/sales/{sale}/challenge";
         GetTicket = Status GET "/v1/sales/{sale}/ticket";
         MakeVisitor = Hold POST "/v1/visitors";
         JoinLine = Hold POST "/v1/sales/{sale}/tickets";
@@ -70,6 +73,7 @@ impl Api for Visitors {
             Op::Home => Ok(page::home(call)),
             Op::PageStyle => Ok(page::style(call)),
             Op::PageScript => Ok(page::script(call)),
+            Op::PageWorker => Ok(page::worker(call)),
             Op::Page | Op::PageJoin | Op::PageEnter | Op::PageLeave => return None,
             Op::PageHold | Op::PageRelease | Op::PageConfirm | Op::PageAgain => return None,
             Op::Description => Ok(openapi::visitor_description(call)),
@@ -81,6 +85,7 @@ impl Api for Visitors {
             Op::DrawPage => Ok(pages::draw(call)),
             Op::GetDraw => draw::get(call),
             Op::GetReceipt | Op::GetLeaves => return None,
+            Op::GetChallenge => proof::get(call),
             Op::GetTicket => tickets::get(call),
             Op::MakeVisitor | Op::JoinLine | Op::ClaimPass | Op::Leave | Op::Hold => return None,
             Op::GetHold | Op::ReleaseHold | Op::Confirm => return None,

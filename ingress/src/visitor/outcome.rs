@@ -37,6 +37,7 @@ pub(crate) fn line(error: LineError, doc: &SaleDoc, now: Millis) -> Problem {
         LineError::NotOpen => return not_open(doc, now),
         LineError::Closed => return closed(),
         LineError::Drawing => return drawing(),
+        LineError::Unpaid(_) => return refused(Name::ProofNeeded, "A new place has to be paid for with work."),
         LineError::Busy => (Name::Overloaded, Outcome::Refused, "More requests wait than can be kept."),
         LineError::NoOwner => (Name::Unavailable, Outcome::Refused, "The line is being taken over."),
         LineError::NotLoaded => (Name::Unavailable, Outcome::Refused, "The line is being loaded."),

@@ -1,8 +1,8 @@
 //! Joining a line, and where one stands in it.
 
 use admission::view::{Place as InLine, Wait, lobby_poll_ms};
-use admission::{Came, Joined, Line, LineError};
-use domain::limits::{HTTP_BODY_BYTES, TICKET_SLACK_MS, TICKET_TTL_MS};
+use admission::{Came, Fee, Joined, Line, LineError};
+use domain::limits::{HTTP_BODY_BYTES, TICKET_MOST_MS, TICKET_SLACK_MS, TICKET_TTL_MS};
 use domain::sale::Phase;
 use domain::{Millis, VisitorHash};
 use http::StatusCode;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::identity::{self, Place, set_cookie};
-use super::{catalogue, outcome};
+use super::{catalogue, outcome, proof};
 use crate::app::SaleHandle;
 use crate::call::Call;
 use crate::edge::cookie;
@@ -120,12 +120,16 @@ pub(crate) async fn visitor(mut call: Call) -> Result<Response, Problem> {
 ///
 /// The same visitor gets the same ticket, however often it is asked for. Without a visitor a new one is made (limited per
 /// client address). A ticket that is presented restores its place if the store lost it.
+///
+/// Where the sale says `proof_of_work`, a new place needs one: 403 `proof-needed` comes with a challenge. A ticket or receipt that is
+/// presented stands for the place there is without any.
 #[utoipa::path(
     post, path = "/v1/sales/{sale}/tickets", tag = "line", operation_id = "joinLine",
     params(
         ("sale" = String, Path, description = "The sale's id"),
         ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor; made when absent"),
         ("Holdfast-Ticket" = Option<String>, Header, description = "Or cookie hf_ticket; an earlier ticket"),
+        ("Holdfast-Proof" = Option<String>, Header, description = "The solution of a challenge, where the sale asks for one"),
     ),
     responses(
         (status = 201, description = "A new place", body = JoinedBody, headers(("Location" = String))),
@@ -147,7 +151,15 @@ pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
     };
     let hash = sale.hash(&visitor);
     let presented = if made.is_some() { None } else { identity::presented(&call, &sale, &hash)? };
-    let placed = placed(line, phase, hash, presented).await.map_err(|error| outcome::line(error, doc, now))?;
+    let may = proof::fee(&call, &sale, &hash).and_then(|fee| identity::may_join(&call, visitor).map(|()| fee));
+    let fee = may.map_err(|problem| match &made {
+        Some(made) => made.refused(&call, problem),
+        None => problem,
+    })?;
+    let placed = placed(line, phase, hash, (presented, fee)).await.map_err(|error| match error {
+        LineError::Unpaid(after) => proof::spent(&call, &sale, &hash, after),
+        error => outcome::line(error, doc, now),
+    })?;
 
     let expires = ticket_expires(&sale, now);
     let keyring = call.app.keyring.load();
@@ -184,14 +196,19 @@ enum Placed {
 
 /// A place in line, or one in the lobby before the sale opens. Where this process' clock and that of the line's owner disagree about
 /// the opening, the owner's counts.
-async fn placed(line: &Line, phase: Phase, hash: VisitorHash, presented: Option<u64>) -> Result<Placed, LineError> {
+async fn placed(
+    line: &Line,
+    phase: Phase,
+    hash: VisitorHash,
+    (presented, fee): (Option<u64>, Fee),
+) -> Result<Placed, LineError> {
     if phase == Phase::Scheduled {
         match line.come(hash).await {
-            Err(LineError::NotOpen) => line.join(hash, presented).await.map(Placed::Number),
+            Err(LineError::NotOpen) => line.join_for(hash, presented, fee).await.map(Placed::Number),
             came => came.map(Placed::Receipt),
         }
     } else {
-        match line.join(hash, presented).await {
+        match line.join_for(hash, presented, fee).await {
             Err(LineError::NotOpen | LineError::Drawing) => line.come(hash).await.map(Placed::Receipt),
             joined => joined.map(Placed::Number),
         }
@@ -275,7 +292,7 @@ fn in_lobby(sale: &SaleHandle, index: u64, now: Millis) -> StatusBody {
 /// A ticket is good as long as its sale can be, also when that is extended later.
 pub(super) fn ticket_expires(sale: &SaleHandle, now: Millis) -> Millis {
     let closes = sale.fold.doc.closes_at.map(|at| at.max(now).plus(TICKET_SLACK_MS));
-    closes.unwrap_or(now.plus(TICKET_TTL_MS))
+    closes.unwrap_or(now.plus(TICKET_TTL_MS)).min(now.plus(TICKET_MOST_MS))
 }
 
 /// Says where the new thing is.

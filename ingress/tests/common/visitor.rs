@@ -11,6 +11,8 @@ pub struct Visitor {
     pub ticket: String,
     pub pass: String,
     pub booked: String,
+    /// The proof of work that is sent along.
+    pub proof: String,
 }
 
 impl Visitor {
@@ -27,6 +29,7 @@ impl Visitor {
             ("holdfast-ticket", &self.ticket),
             ("holdfast-pass", &self.pass),
             ("holdfast-booked", &self.booked),
+            ("holdfast-proof", &self.proof),
         ];
         all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.as_str())).collect()
     }

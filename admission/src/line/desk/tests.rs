@@ -15,6 +15,7 @@ fn rules(pace: u32, cap: u32) -> Rules {
         pass_ttl_ms: 10_000,
         claim_grace_ms: 5_000,
         public_value: None,
+        proof_of_work: None,
     };
     let settings = Settings::of(&room, Some(4));
     Rules { phase: Phase::Open, over: false, room, settings }

@@ -21,8 +21,12 @@ fn desk() -> Desk {
 }
 
 fn join(places: &mut Places, who: u8) -> Answered<Joined> {
+    pay(places, who, Fee::Free)
+}
+
+fn pay(places: &mut Places, who: u8, fee: Fee) -> Answered<Joined> {
     let (answer, answered) = oneshot::channel();
-    places.join(Join { visitor: VisitorHash([who; 16]), replace: None, tries: 0, answer });
+    places.join(Join { visitor: VisitorHash([who; 16]), replace: None, tries: 0, fee, answer });
     answered
 }
 
@@ -82,6 +86,28 @@ fn a_known_number_whose_pass_has_ended_gives_way_to_a_new_one() {
     let reply = JoinReply::Joined { used: 1, numbers: vec![lua::line::Joined { number: 4, existed: false }] };
     places.joined(&mut desk, group, Ok(reply), Millis(0));
     assert_eq!(answer.try_recv(), Ok(Ok(Joined { number: 4, new: true })));
+}
+
+#[test]
+fn a_fee_buys_the_number_behind_the_one_it_names_and_no_other() {
+    for (fee, buys) in [(Fee::After(2), true), (Fee::After(1), false), (Fee::After(0), false), (Fee::Unpaid, false)] {
+        let (mut places, mut desk) = (Places::default(), desk());
+        let mut answer = pay(&mut places, 1, fee);
+        let (group, _) = places.join_group(7, &mut desk.numbers).unwrap();
+        places.joined(&mut desk, group, Ok(JoinReply::Joined { used: 0, numbers: vec![known(2)] }), Millis(0));
+        match buys {
+            true => {
+                assert_eq!(places.join_group(7, &mut desk.numbers).unwrap().1.visitors[0].replace, Some(2));
+                desk.numbers.used(0);
+            }
+            false => assert_eq!(answer.try_recv(), Ok(Err(LineError::Unpaid(2))), "{fee:?}"),
+        }
+        // What there is needs no fee.
+        let mut again = pay(&mut places, 2, fee);
+        let (group, _) = places.join_group(7, &mut desk.numbers).unwrap();
+        places.joined(&mut desk, group, Ok(JoinReply::Joined { used: 0, numbers: vec![known(3)] }), Millis(0));
+        assert_eq!(again.try_recv(), Ok(Ok(Joined { number: 3, new: false })), "{fee:?}");
+    }
 }
 
 #[test]
