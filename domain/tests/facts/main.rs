@@ -3,6 +3,7 @@
 
 mod events;
 mod faults;
+mod fuzzed;
 mod ids;
 mod money;
 mod proofs;
