@@ -88,7 +88,9 @@ pub(crate) async fn run(
         lanes.push(Lane { truth, seen });
     }
     let stranded = if running { stranded(ledger, &mut lanes).await? } else { Vec::new() };
-    // After the lanes: a pass is granted before it books.
+    // After the lanes: what they took from the sale stands there before.
+    let acts = SaleTruth::read(ledger, sale).await?.with_outcomes_of(&acts);
+    // The same: a pass is granted before it books.
     let line = LineTruth::read(ledger, sale).await?;
     Ok(check::judge(sale, &Evidence { sale: acts, line, lanes, stranded }, running))
 }

@@ -1,6 +1,7 @@
 //! The command line: words and flags, nothing else.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -134,6 +135,76 @@ pub(crate) enum Sale {
     /// Open now, whatever the document says
     Open {
         sale: String,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Call, let in and hold nobody until resumed; places, holds and confirms go on
+    Pause {
+        sale: String,
+        /// What visitors are told
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// Why, for the record; the reason when absent
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Go on after a pause
+    Resume {
+        sale: String,
+        /// Time in which the pace grows to its full height: 90s, 5m
+        #[arg(long, default_value = "30s", value_parser = crate::commands::load::duration)]
+        ramp: Duration,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Set how many passes are issued per minute at most
+    Pace {
+        sale: String,
+        per_minute: u32,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Set how many passes may be alive at once
+    Cap {
+        sale: String,
+        active_passes: u32,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Take no new visitors into the line; who has a place keeps it
+    StopJoining {
+        sale: String,
+        /// Take them again
+        #[arg(long)]
+        undo: bool,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Call everybody whom the stock can serve; passes are issued within pace and cap all the same
+    LetThrough {
+        sale: String,
+        /// Go back to calling at the pace
+        #[arg(long)]
+        undo: bool,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        why: String,
+    },
+    /// Add units to an item, or withdraw units that nobody has
+    Stock {
+        sale: String,
+        item: String,
+        /// Below zero: withdraw as many
+        #[arg(allow_negative_numbers = true)]
+        units: i64,
+        /// The same key counts once, however often it is sent; a new random one when absent
+        #[arg(long)]
+        key: Option<String>,
         /// Why, for the record
         #[arg(long, default_value = "")]
         why: String,

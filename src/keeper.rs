@@ -9,9 +9,10 @@ use admission::line::{LineConfig, line};
 use admission::view::Poller;
 use admission::{Clock, Line, LineView, Sales};
 use booker::{Lane, LaneConfig, Siblings};
+use domain::limits::WITHDRAW_PATIENCE_MS;
 use domain::spread::Spread;
 use domain::{SaleDoc, SaleFold, SaleId};
-use ingress::{App, SaleHandle};
+use ingress::{App, SaleHandle, finish_withdrawal};
 use ledger::Ledger;
 use lua::hints::publish;
 use lua::{HintKind, Hints, Redis};
@@ -59,6 +60,8 @@ pub(crate) struct Ground {
 struct Kept {
     handle: Arc<SaleHandle>,
     doc: watch::Sender<Arc<SaleDoc>>,
+    /// Seq of the withdrawal that somebody here looks after.
+    withdrawing: u64,
 }
 
 /// See the module's text. One per process.
@@ -144,6 +147,9 @@ impl Keeper {
                 all = false;
             }
         }
+        for kept in self.kept.values_mut() {
+            kept.finish_withdrawal(&self.sales, self.ground.stop.clone());
+        }
         self.app.set_sales(self.kept.values().map(|kept| Arc::clone(&kept.handle)).collect());
         all
     }
@@ -209,7 +215,7 @@ impl Keeper {
         self.show(id, &view);
         self.listen(id);
         let handle = Arc::new(SaleHandle::new(Arc::clone(fold), lanes, line, view, visitor_key));
-        Some(Kept { handle, doc })
+        Some(Kept { handle, doc, withdrawing: 0 })
     }
 
     fn lane(&mut self, config: LaneConfig, ended: mpsc::UnboundedSender<Vec<u64>>) -> Lane {
@@ -281,6 +287,32 @@ impl Keeper {
 }
 
 impl Kept {
+    /// Looks after a withdrawal whose operator may have gone, or whose process may have died: it ends all the same.
+    fn finish_withdrawal(&mut self, registry: &Sales, mut stop: watch::Receiver<bool>) {
+        let Some(open) = self.handle.fold.withdrawing().cloned() else { return };
+        if std::mem::replace(&mut self.withdrawing, open.seq) == open.seq {
+            return;
+        }
+        let (registry, handle) = (registry.clone(), Arc::clone(&self.handle));
+        tokio::spawn(async move {
+            let done = async {
+                loop {
+                    // Whoever was asked for it has this long.
+                    tokio::time::sleep(Duration::from_millis(WITHDRAW_PATIENCE_MS)).await;
+                    let known = registry.get(handle.id());
+                    let ended = known.is_some_and(|fold| fold.withdrawing().is_none_or(|now| now.seq != open.seq));
+                    if ended || finish_withdrawal(&registry, &handle, &open).await.is_ok() {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = done => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+
     /// Tells owners and HTTP what has changed in the sale's log. False when nothing has.
     fn follow(&mut self, fold: &Arc<SaleFold>) -> bool {
         let shown = &self.handle;

@@ -16,7 +16,20 @@ const fn metric(kind: Kind, name: &'static str, unit: &'static str, labels: Labe
 
 const SALE: (&str, &[&str]) = ("sale", &[]);
 /// Values of `act`.
-const ACTS: &[&str] = &["define", "open", "close"];
+const ACTS: &[&str] = &[
+    "define",
+    "open",
+    "pause",
+    "resume",
+    "pace",
+    "cap",
+    "stock",
+    "withdraw",
+    "withdrawn",
+    "joining",
+    "let_through",
+    "close",
+];
 /// Values of `outcome` for a join: a new number, the visitor's own again, the same for a receipt of the lobby, or why there was none.
 const JOINS: &[&str] = &[
     "new",
@@ -30,6 +43,8 @@ const JOINS: &[&str] = &[
     "unknown",
     "not_open",
     "drawing",
+    "paused",
+    "not_joining",
     "closed",
     "unpaid",
 ];
@@ -49,6 +64,8 @@ const CLAIMS: &[&str] = &[
     "unknown",
     "not_open",
     "drawing",
+    "paused",
+    "not_joining",
     "closed",
 ];
 /// Values of `term`.
@@ -376,6 +393,7 @@ const fn real(value: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::Act;
 
     #[test]
     fn every_outcome_and_binding_has_its_label() {
@@ -387,6 +405,8 @@ mod tests {
             LineError::Unknown,
             LineError::NotOpen,
             LineError::Drawing,
+            LineError::Paused,
+            LineError::NotJoining,
             LineError::Closed,
         ];
         for error in errors {
@@ -398,7 +418,18 @@ mod tests {
         }
         assert!(Told::ALL.iter().map(|told| told.as_str()).eq(WAITS.iter().copied()));
         assert!(Binding::ALL.iter().map(|binding| binding.as_str()).eq(BINDINGS.iter().copied()));
-        assert_eq!(SALE_ACTS.labels[0].1, ["define", "open", "close"]);
+        let acts = [
+            Act::Open,
+            Act::Pause { message: String::new() },
+            Act::Resume { ramp_ms: 0 },
+            Act::Pace { per_minute: 1 },
+            Act::Cap { active_passes: 1 },
+            Act::Withdrawn { of: 1, units: 1 },
+            Act::Joining { open: true },
+            Act::LetThrough { on: true },
+            Act::Close,
+        ];
+        assert!(acts.iter().all(|act| ACTS.contains(&act.name())));
     }
 
     #[test]

@@ -19,8 +19,10 @@ pub struct Look {
     pub stock: Option<Stock>,
     /// How the stores do.
     pub health: Health,
-    /// When the sale was last resumed after a pause; `None`: never.
-    pub resumed: Option<Millis>,
+    /// When the sale was last resumed after a pause, and in how many milliseconds it gets its whole pace back; `None`: never.
+    pub resumed: Option<(Millis, u64)>,
+    /// Everybody is to be called whom the stock can serve.
+    pub let_through: bool,
 }
 
 /// What one owner remembers from step to step. All that must survive it is in the log; the rest is bounded by the exact
@@ -62,6 +64,7 @@ impl Pilot {
                 stock: look.stock,
                 // By the clock that the answers were timed with, also while it is behind the log.
                 health_permille: look.health.permille(look.now),
+                let_through: look.let_through,
             },
             &Settings { pace_per_minute: pace, ..*settings },
         );

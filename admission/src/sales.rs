@@ -4,6 +4,7 @@
 //! processes that act at once are put in order by the log, and the second one decides on what the first has left.
 //! Acts are rare, so a claim per act costs nothing that matters and needs no lease.
 
+mod acts;
 mod error;
 mod poll;
 mod read;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::id::sale_tag;
-use domain::{Act, Actor, LogId, SaleDoc, SaleEvent, SaleFold, SaleId};
+use domain::{Act, Actor, ItemId, LogId, SaleDoc, SaleEvent, SaleFold, SaleId};
 use ledger::{Append, Ledger};
 use tokio::sync::watch;
 
@@ -111,6 +112,126 @@ impl Sales {
         .await
     }
 
+    /// Stops calling, letting in and holding until [`Sales::resume`]; visitors are told `message`. Places, holds and
+    /// confirms go on as they are. Idempotent for the same message.
+    ///
+    /// # Errors
+    /// [`SalesError`]; a closed sale cannot be paused.
+    pub async fn pause(&self, sale: &SaleId, message: String, actor: Actor) -> Result<Acted, SalesError> {
+        self.act(sale, actor, |now| {
+            let fold = acts::living(now)?;
+            let so_already = fold.paused.as_ref() == Some(&message);
+            Ok((!so_already).then(|| Act::Pause { message: message.clone() }))
+        })
+        .await
+    }
+
+    /// Goes on after a pause. The pace grows to its full height within `ramp_ms`. Idempotent.
+    ///
+    /// # Errors
+    /// [`SalesError`]; a closed sale stays closed.
+    pub async fn resume(&self, sale: &SaleId, ramp_ms: u64, actor: Actor) -> Result<Acted, SalesError> {
+        self.act(sale, actor, |now| Ok(acts::living(now)?.paused.is_some().then_some(Act::Resume { ramp_ms }))).await
+    }
+
+    /// Changes the pace of the sale's waiting room. Idempotent.
+    ///
+    /// # Errors
+    /// [`SalesError`]; [`SalesError::NoRoom`] where there is no waiting room.
+    pub async fn pace(&self, sale: &SaleId, per_minute: u32, actor: Actor) -> Result<Acted, SalesError> {
+        self.act(sale, actor, |now| {
+            let room = acts::room(now)?;
+            Ok((room.pace_per_minute != per_minute).then_some(Act::Pace { per_minute }))
+        })
+        .await
+    }
+
+    /// Changes how many passes may be alive at once. Idempotent.
+    ///
+    /// # Errors
+    /// [`SalesError`]; [`SalesError::NoRoom`] where there is no waiting room.
+    pub async fn cap(&self, sale: &SaleId, active_passes: u32, actor: Actor) -> Result<Acted, SalesError> {
+        self.act(sale, actor, |now| {
+            let room = acts::room(now)?;
+            Ok((room.active_passes != active_passes).then_some(Act::Cap { active_passes }))
+        })
+        .await
+    }
+
+    /// Lets new visitors join the line, or no more. Who has a place keeps it. Idempotent.
+    ///
+    /// # Errors
+    /// [`SalesError`]; [`SalesError::NoRoom`] where there is no waiting room.
+    pub async fn joining(&self, sale: &SaleId, open: bool, actor: Actor) -> Result<Acted, SalesError> {
+        self.act(sale, actor, |now| {
+            acts::room(now)?;
+            Ok((acts::living(now)?.joining != open).then_some(Act::Joining { open }))
+        })
+        .await
+    }
+
+    /// Calls everybody whom the stock can serve, or goes back to pace and cap. Passes are issued within pace and cap
+    /// all the same (I7). Idempotent.
+    ///
+    /// # Errors
+    /// [`SalesError`]; [`SalesError::NoRoom`] where there is no waiting room.
+    pub async fn let_through(&self, sale: &SaleId, on: bool, actor: Actor) -> Result<Acted, SalesError> {
+        self.act(sale, actor, |now| {
+            acts::room(now)?;
+            Ok((acts::living(now)?.let_through != on).then_some(Act::LetThrough { on }))
+        })
+        .await
+    }
+
+    /// Adds units to an item. Idempotent under `key`; other content under the same key is refused.
+    ///
+    /// # Errors
+    /// [`SalesError`]; [`SalesError::NoItem`], [`SalesError::TooManyUnits`], [`SalesError::KeyReused`].
+    pub async fn add_stock(
+        &self,
+        sale: &SaleId,
+        item: &ItemId,
+        units: u64,
+        key: &str,
+        if_match: Option<u64>,
+        actor: Actor,
+    ) -> Result<Acted, SalesError> {
+        let more = acts::More { item, units, key, if_match };
+        self.act(sale, actor, |now| acts::stock(acts::living(now)?, &more)).await
+    }
+
+    /// Records that units are to leave an item: the lanes are asked for them (`booker::withdraw`), and their answer is recorded
+    /// with [`Sales::withdrawn`]. Idempotent under `key`; other content under the same key is refused.
+    ///
+    /// # Errors
+    /// [`SalesError`]; [`SalesError::NoItem`], [`SalesError::TooFewUnits`], [`SalesError::Withdrawing`],
+    /// [`SalesError::KeyReused`].
+    pub async fn withdraw(
+        &self,
+        sale: &SaleId,
+        item: &ItemId,
+        units: u64,
+        key: &str,
+        if_match: Option<u64>,
+        actor: Actor,
+    ) -> Result<Acted, SalesError> {
+        let less = acts::More { item, units, key, if_match };
+        self.act(sale, actor, |now| acts::withdraw(acts::living(now)?, &less)).await
+    }
+
+    /// Records what the withdrawal that stands as event `of` came to. Idempotent: the first word counts, and all are the same.
+    ///
+    /// # Errors
+    /// [`SalesError`].
+    pub async fn withdrawn(&self, sale: &SaleId, of: u64, units: u64) -> Result<Acted, SalesError> {
+        let actor = Actor { by: "holdfast".to_owned(), why: String::new() };
+        self.act(sale, actor, |now| {
+            let open = now.ok_or(SalesError::NotFound)?.withdrawing().filter(|open| open.seq == of);
+            Ok(open.map(|_| Act::Withdrawn { of, units }))
+        })
+        .await
+    }
+
     /// Closes the sale now, for good. Idempotent.
     ///
     /// # Errors
@@ -199,8 +320,8 @@ impl Sales {
         };
         let fold = Arc::new(fold);
         self.publish(&fold);
-        tracing::info!(sale = %fold.doc.id, by = %event.actor.by, why = %event.actor.why, act = act_name(&event.act), "the sale was changed");
-        crate::metrics::act(act_name(&event.act));
+        tracing::info!(sale = %fold.doc.id, by = %event.actor.by, why = %event.actor.why, act = event.act.name(), "the sale was changed");
+        crate::metrics::act(event.act.name());
         Ok(if new { Acted::Created(fold) } else { Acted::Changed(fold) })
     }
 
@@ -229,12 +350,4 @@ fn define(now: Option<&SaleFold>, doc: &SaleDoc, if_match: Option<u64>) -> Resul
         Some(fold) => fold.doc.change(doc).map_err(SalesError::Invalid)?,
     };
     Ok(Some(Act::Define { doc: Box::new(doc.clone()), stock }))
-}
-
-const fn act_name(act: &Act) -> &'static str {
-    match act {
-        Act::Define { .. } => "define",
-        Act::Open => "open",
-        Act::Close => "close",
-    }
 }

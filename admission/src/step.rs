@@ -84,6 +84,8 @@ pub struct Observation<'a> {
     pub stock: Option<Stock>,
     /// How the stores do, of 1,000.
     pub health_permille: u64,
+    /// The operator lets everybody through.
+    pub let_through: bool,
 }
 
 /// What to do.
@@ -129,6 +131,7 @@ pub fn step(seen: &Observation<'_>, settings: &Settings) -> Decision {
         stock: stock.unwrap_or(0),
         line: seen.gaps.people(seen.frontier, seen.issued),
     };
+    let terms = if seen.let_through { terms.let_through(seen.health_permille) } else { terms };
     let room = if seen.open { terms.room() } else { 0 };
     let (frontier, called) = seen.gaps.advance(seen.frontier, seen.issued, room);
     let called = u32::try_from(called).unwrap_or(u32::MAX);

@@ -70,6 +70,56 @@ async fn a_sale_is_created_changed_opened_and_closed_each_recorded_with_who_and_
 }
 
 #[tokio::test]
+async fn the_operators_hand_is_recorded_with_who_and_why_is_idempotent_and_survives_a_restart() {
+    let world = World::new();
+    let sales = world.sales("one").await;
+    let room = "id = \"night\"\nadmission = { pace_per_minute = 60, active_passes = 9 }\nitems = [{ id = \"floor\", units = 10 }]";
+    sales.apply(SaleDoc::from_toml(room).unwrap(), None, by("ann")).await.unwrap();
+    let (night, floor) = (sale("night"), "floor".parse().unwrap());
+    // Each twice: the second time it is so already.
+    for second in [false, true] {
+        let acts = [
+            sales.pace(&night, 77, by("bob")).await.unwrap(),
+            sales.cap(&night, 8, by("bob")).await.unwrap(),
+            sales.joining(&night, false, by("bob")).await.unwrap(),
+            sales.let_through(&night, true, by("bob")).await.unwrap(),
+            sales.add_stock(&night, &floor, 5, "k", None, by("bob")).await.unwrap(),
+            sales.withdraw(&night, &floor, 3, "w", None, by("bob")).await.unwrap(),
+            sales.pause(&night, "a moment".into(), by("bob")).await.unwrap(),
+        ];
+        assert!(acts.iter().all(|act| matches!(act, Acted::Unchanged(_)) == second), "{acts:?}");
+    }
+    assert_eq!(sales.add_stock(&night, &floor, 6, "k", None, by("bob")).await, Err(SalesError::KeyReused));
+    assert_eq!(sales.add_stock(&night, &floor, 3, "w", None, by("bob")).await, Err(SalesError::KeyReused));
+    assert_eq!(sales.withdraw(&night, &floor, 5, "k", None, by("bob")).await, Err(SalesError::KeyReused));
+    assert_eq!(sales.withdraw(&night, &floor, 1, "x", None, by("bob")).await, Err(SalesError::Withdrawing));
+    let again = world.sales("two").await;
+    let fold = again.get(&night).unwrap();
+    assert_eq!(again.list(), sales.list());
+    assert_eq!((fold.joining, fold.let_through, fold.paused.as_deref()), (false, true, Some("a moment")));
+    let open = fold.withdrawing().unwrap();
+    assert_eq!((open.units, open.left, fold.doc.items[0].units), (3, None, 15), "not before the lanes have said");
+    // Two who ask the lanes are told the same, and record it once.
+    assert!(matches!(again.withdrawn(&night, open.seq, 2).await.unwrap(), Acted::Changed(_)));
+    assert!(matches!(sales.withdrawn(&night, open.seq, 2).await.unwrap(), Acted::Unchanged(_)));
+    let fold = sales.get(&night).unwrap();
+    assert_eq!((fold.withdrawing(), fold.withdrawals[0].left, fold.doc.items[0].units), (None, Some(2), 13));
+    assert_eq!(sales.withdraw(&night, &floor, 14, "y", None, by("bob")).await, Err(SalesError::TooFewUnits(13)));
+    assert!(matches!(sales.resume(&night, 9, by("eve")).await.unwrap(), Acted::Changed(_)));
+    assert!(matches!(sales.resume(&night, 9, by("eve")).await.unwrap(), Acted::Unchanged(_)));
+    sales.close(&night, by("ann")).await.unwrap();
+    assert_eq!(sales.pace(&night, 1, by("bob")).await, Err(SalesError::Closed));
+    let log = world.log("night").await;
+    let told: Vec<_> = log.iter().map(|event| (event.act.name(), event.actor.by.as_str())).collect();
+    let bob = ["pace", "cap", "joining", "let_through", "stock", "withdraw", "pause"].map(|act| (act, "bob"));
+    let all = [("define", "ann")].into_iter().chain(bob);
+    let all: Vec<_> = all.chain([("withdrawn", "holdfast"), ("resume", "eve"), ("close", "ann")]).collect();
+    assert_eq!(told, all);
+    assert!(log.iter().filter(|event| event.actor.by != "holdfast").all(|event| event.actor.why == "because"));
+    assert!(log.windows(2).all(|two| two[0].at <= two[1].at));
+}
+
+#[tokio::test]
 async fn a_change_on_an_old_revision_or_against_the_rules_is_refused() {
     let world = World::new();
     let sales = world.sales("one").await;

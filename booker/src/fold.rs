@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use domain::event::WITHDRAWN;
 use domain::{Fingerprint, HoldId, HoldState, ItemId, LaneEvent, Lines, Millis, RefuseReason, VisitorHash};
 
 /// Units of one item.
@@ -224,7 +225,9 @@ impl LaneFold {
             if let Some(sum) = self.items.get_mut(item) {
                 sum.allocated = sum.allocated.saturating_sub(u64::from(units));
             }
-            self.moved.entry(item.clone()).or_default().given += u64::from(units);
+            if to != WITHDRAWN {
+                self.moved.entry(item.clone()).or_default().given += u64::from(units);
+            }
         }
         self.given.push((to, seq));
         let decided = Decided {

@@ -17,6 +17,7 @@ pub mod remote;
 pub mod stock;
 pub mod transfer;
 mod view;
+mod withdraw;
 
 pub use answer::{
     Booking, CancelAnswer, ConfirmAnswer, GiveAnswer, GiveRequest, HoldAnswer, HoldRequest, HoldView, LaneError,
@@ -24,6 +25,7 @@ pub use answer::{
 };
 pub use lane::{Lane, LaneConfig, Siblings};
 pub use owner::{LaneOwner, lane};
+pub use withdraw::withdraw;
 
 /// What the owner answers from the committed fold, for tests that play the owner by hand.
 #[doc(hidden)]

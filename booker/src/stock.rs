@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Act, ItemId, LogId, SaleEvent, SaleId};
+use domain::{ItemId, LogId, SaleEvent, SaleId};
 
 use crate::decide::Intent;
 
@@ -19,12 +19,12 @@ pub const fn deal(units: u64, lane: u16, lanes: u16) -> u64 {
 /// knows the item and says "sold out" instead of "no such item".
 #[must_use]
 pub fn stock_of(sale: &SaleId, seq: u64, event: &SaleEvent, lane: u16, lanes: u16) -> Option<Intent> {
-    let Act::Define { stock, .. } = &event.act else { return None };
+    let stock = event.act.stock();
     if stock.is_empty() {
         return None;
     }
     let lines: BTreeMap<ItemId, u64> =
-        stock.iter().map(|(item, units)| (item.clone(), deal(*units, lane, lanes))).collect();
+        stock.into_iter().map(|(item, units)| (item, deal(units, lane, lanes))).collect();
     Some(Intent::Stock { from: format!("{}:{seq}", LogId::sale(sale)), lines })
 }
 

@@ -248,6 +248,33 @@ async fn stock_added_to_the_sale_reaches_the_lane_once_and_at_the_hint() {
     owner.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_takes_what_is_free_once_and_never_what_is_held_or_sold() {
+    let world = World::with_units(10).await;
+    let owner = world.ready_owner("one").await;
+    let lanes = [owner.lane.clone()];
+    let take = async |seq, units| booker::withdraw(&lanes, &common::sale(), seq, &item("a"), units).await.unwrap();
+    held(&owner.lane, 1, "k", 3).await;
+    held(&owner.lane, 2, "k", 2).await;
+    assert!(is_booked(&confirmed(&owner.lane, 2, "k").await));
+    assert_eq!(take(5, 4).await, 4);
+    assert_eq!(take(5, 4).await, 4, "the same withdrawal again");
+    assert_eq!(take(6, 4).await, 1, "three are held and two are sold");
+    assert_eq!(take(7, 4).await, 0);
+    assert!(matches!(owner.lane.hold(request(3, "k", 1)).await.unwrap(), HoldAnswer::AllHeld));
+    owner.lane.release(id(1, "k"), visitor(1)).await.unwrap();
+    until("the units are free", || async { world.stock().await.is_some_and(|s| s.0 == 3) }).await;
+    assert_eq!(take(7, 4).await, 0, "what came to nothing stays nothing");
+    assert_eq!(take(8, 2).await, 2);
+    world.at_rest().await;
+    assert_eq!(world.stock().await.map(|s| (s.0, s.1)), Some((1, 0)));
+    owner.stop().await;
+    let owner = world.ready_owner("two").await;
+    let lanes = [owner.lane.clone()];
+    assert_eq!(booker::withdraw(&lanes, &common::sale(), 6, &item("a"), 4).await.unwrap(), 1, "the next owner knows");
+    owner.stop().await;
+}
+
 #[tokio::test]
 async fn lanes_share_the_units_and_each_sells_its_own() {
     let mut two = doc(&[("a", 3)]);

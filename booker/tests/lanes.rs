@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use booker::fold::LaneFold;
 use booker::{ConfirmAnswer, GiveAnswer, GiveRequest, HoldAnswer, HoldRequest, Lane, LaneError, Siblings};
 use common::{Owner, PATIENCE, World, doc, item, lines, sale, until, visitor};
-use domain::event::Event as _;
+use domain::event::{Event as _, WITHDRAWN};
 use domain::{HoldId, LaneEvent, LogId, VisitorHash};
 use lua::LaneKeys;
 use tokio::sync::Mutex;
@@ -273,6 +273,81 @@ async fn a_lane_gives_what_is_free_and_nothing_that_is_held() {
     assert_eq!(sale.folds().await[0].item(&item("a")).allocated, 8);
     sale.siblings.set(lanes);
     sale.at_rest(40).await;
+}
+
+/// Withdraws until every lane has said its word.
+async fn withdraw(sale: &Sale, seq: u64, units: u64) -> u64 {
+    let begin = Instant::now();
+    loop {
+        let mut lanes = vec![];
+        for lane in 0..LANES {
+            lanes.extend(sale.lane(lane).await);
+        }
+        if lanes.len() == usize::from(LANES)
+            && let Ok(left) = booker::withdraw(&lanes, &common::sale(), seq, &item("a"), units).await
+        {
+            return left;
+        }
+        assert!(begin.elapsed() < 3 * PATIENCE, "withdrawal {seq} never ends");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Units that left the lanes for nobody.
+async fn withdrawn(sale: &Sale) -> u64 {
+    let mut units = 0;
+    for lane in 0..LANES {
+        let gone = |event: LaneEvent| match event {
+            LaneEvent::TransferOut { to: WITHDRAWN, lines, .. } => lines.units(),
+            _ => 0,
+        };
+        units += sale.events(lane).await.into_iter().map(gone).sum::<u64>();
+    }
+    units
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn withdrawals_beside_buyers_and_deaths_take_only_what_nobody_has() {
+    let sale = Sale::new(120).await;
+    let mut buyers = vec![];
+    for (lane, count) in [(0, 40), (1, 30), (2, 5), (3, 25)] {
+        for v in 0..count {
+            let sale = sale.clone();
+            buyers.push(tokio::spawn(async move {
+                let held = sale.hold(lane, v, 1).await;
+                if held {
+                    assert!(sale.confirm(lane, v).await, "a unit that somebody holds is not withdrawn");
+                } else {
+                    assert_eq!(sale.sold().await + withdrawn(&sale).await, 120, "told that it is sold out");
+                }
+                u64::from(held)
+            }));
+        }
+    }
+    let killer = sale.clone();
+    let kill = tokio::spawn(async move { killer.kill().await });
+    let (mut total, mut first) = (0, vec![]);
+    for seq in 2..6 {
+        // Two who do not know of each other are told the same.
+        let (one, two) = tokio::join!(withdraw(&sale, seq, 15), withdraw(&sale, seq, 15));
+        assert!(one == two && one <= 15, "{one} {two}");
+        total += one;
+        first.push(one);
+    }
+    kill.await.unwrap();
+    let mut booked = 0;
+    for buyer in buyers {
+        booked += buyer.await.unwrap();
+    }
+    sale.ready().await;
+    assert_eq!((withdrawn(&sale).await, sale.sold().await), (total, booked));
+    assert!(booked + total <= 120 && total > 0);
+    for (seq, was) in (2..6).zip(first) {
+        assert_eq!(withdraw(&sale, seq, 15).await, was, "and ever after");
+    }
+    assert_eq!(withdraw(&sale, 6, 1_000).await, 120 - booked - total, "what is left is free");
+    sale.at_rest(booked).await;
+    assert!(!sale.hold(3, 999, 1).await, "nothing is left");
 }
 
 #[tokio::test]

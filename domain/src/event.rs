@@ -13,6 +13,11 @@ use crate::time::Millis;
 /// Version written into every event as `v`. A reader refuses a newer one instead of guessing.
 pub const EVENT_VERSION: u8 = 1;
 
+/// Stands for the lane in a `TransferOut` of units that an operator withdrew: nobody gets them.
+pub const WITHDRAWN: u16 = u16::MAX;
+
+const _: () = assert!(crate::limits::MAX_LANES < WITHDRAWN, "no lane has this number");
+
 /// An event as it stands in a log: the version, then the event's own fields.
 #[derive(Serialize, Deserialize)]
 struct Versioned<E> {
@@ -114,11 +119,12 @@ pub enum LaneEvent {
         /// Committer's clock when it decided.
         at: Millis,
     },
-    /// Units have left the lane for another one. They are nobody's until that lane's log has its `TransferIn`.
+    /// Units have left the lane for another one. They are nobody's until that lane's log has its `TransferIn`; for ever when
+    /// they were [`WITHDRAWN`].
     TransferOut {
         /// Id of the claim that took them from the free units.
         id: HoldId,
-        /// Number of the lane that gets them.
+        /// Number of the lane that gets them, or [`WITHDRAWN`].
         to: u16,
         /// Units per item.
         lines: Lines,
@@ -245,6 +251,37 @@ pub struct SaleEvent {
     pub act: Act,
 }
 
+impl Act {
+    /// The name in metrics and log lines.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Define { .. } => "define",
+            Self::Open => "open",
+            Self::Pause { .. } => "pause",
+            Self::Resume { .. } => "resume",
+            Self::Pace { .. } => "pace",
+            Self::Cap { .. } => "cap",
+            Self::Stock { .. } => "stock",
+            Self::Withdraw { .. } => "withdraw",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::Joining { .. } => "joining",
+            Self::LetThrough { .. } => "let_through",
+            Self::Close => "close",
+        }
+    }
+
+    /// Units by item that the act adds to the sale.
+    #[must_use]
+    pub fn stock(&self) -> BTreeMap<ItemId, u64> {
+        match self {
+            Self::Define { stock, .. } => stock.clone(),
+            Self::Stock { item, units, .. } => BTreeMap::from([(item.clone(), *units)]),
+            _ => BTreeMap::new(),
+        }
+    }
+}
+
 /// One act on a sale.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -258,6 +295,63 @@ pub enum Act {
     },
     /// Open now, whatever `opens_at` says.
     Open,
+    /// Nobody is called, let in or given a new hold until it goes on. Places and holds are kept.
+    Pause {
+        /// What visitors are told; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        message: String,
+    },
+    /// Goes on after a pause.
+    Resume {
+        /// Milliseconds in which the pace grows to its full height; 0: at once.
+        #[serde(default)]
+        ramp_ms: u64,
+    },
+    /// Changes the document's pace.
+    Pace {
+        /// Passes issued in any 60 s, at most, from now on.
+        per_minute: u32,
+    },
+    /// Changes the document's cap.
+    Cap {
+        /// Passes alive at once, at most, from now on.
+        active_passes: u32,
+    },
+    /// Adds units to an item of the document; the lanes pull them from here.
+    Stock {
+        /// Which item.
+        item: ItemId,
+        /// Units added.
+        units: u64,
+        /// The operator's Idempotency-Key: the same key adds once.
+        key: String,
+    },
+    /// Units that nobody has are to leave the sale; the lanes give what is free.
+    Withdraw {
+        /// Of which item.
+        item: ItemId,
+        /// Units, at most.
+        units: u64,
+        /// The operator's Idempotency-Key: the same key withdraws once.
+        key: String,
+    },
+    /// What a `Withdraw` came to, by the lanes' logs. Changes the document.
+    Withdrawn {
+        /// Seq of the `Withdraw`.
+        of: u64,
+        /// Units that have left.
+        units: u64,
+    },
+    /// New visitors may join the line from now on, or may not.
+    Joining {
+        /// They may.
+        open: bool,
+    },
+    /// From now on everybody is called whom the stock can serve, whatever pace and cap would call; or no longer.
+    LetThrough {
+        /// They are.
+        on: bool,
+    },
     /// Close now; final.
     Close,
 }

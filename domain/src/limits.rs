@@ -244,7 +244,7 @@ pub const MAX_FAULT_CREDIT_MS: u64 = 120_000;
 pub const MAX_WAIT_PROBES: usize = 600;
 /// Milliseconds in which admission fills places that are missing to its target: a crowd let in at once comes back as a wave.
 pub const FLOW_FILL_MS: u64 = 5_000;
-/// Milliseconds from a resume until the whole pace is in force again.
+/// Milliseconds from a resume until the whole pace is in force again, where the operator says nothing else.
 pub const RAMP_MS: u64 = 30_000;
 /// Milliseconds over which admission measures what people do: as long as most of them stay.
 pub const HABITS_WINDOW_MS: u64 = 300_000;
@@ -278,6 +278,12 @@ pub const HTTP_BODY_BYTES: usize = 16 << 10;
 pub const HTTP_ADMIN_BODY_BYTES: usize = 1 << 20;
 /// Characters of an operator's reason for an act: it stands in the sale's log for ever.
 pub const MAX_WHY_CHARS: usize = 500;
+/// Characters of what visitors are told during a pause: it travels with every poll.
+pub const MAX_MESSAGE_CHARS: usize = 300;
+/// Milliseconds that an operator waits for the lanes to give what is withdrawn, before being told to ask again.
+pub const WITHDRAW_PATIENCE_MS: u64 = 5_000;
+/// Longest time the pace takes to grow after a pause, milliseconds: an hour.
+pub const MAX_RAMP_MS: u64 = 3_600_000;
 /// Bytes of an unread body thrown away after an early answer, so that the client gets to read the answer.
 pub const HTTP_LINGER_BYTES: usize = 2 << 20;
 /// Milliseconds from accepting a connection to its first byte.
@@ -292,6 +298,18 @@ pub const HTTP_IDLE_MS: u64 = 75_000;
 pub const HTTP_WRITE_MS: u64 = 20_000;
 /// Milliseconds that requests under way get to finish when the program stops.
 pub const HTTP_DRAIN_MS: u64 = 10_000;
+/// Visitors who may follow their tickets as events at once, in one process: each keeps a connection and some 10 KiB.
+pub const MAX_EVENT_STREAMS: usize = 5_000;
+/// People ahead, at most, of a visitor who may follow the ticket as events: for the others a poll now and then is as good.
+pub const EVENT_STREAM_AHEAD: u64 = 10_000;
+/// Milliseconds between two looks of a stream at its ticket.
+pub const EVENT_LOOK_MS: u64 = 500;
+/// Milliseconds between two events that change no state: a moving line would say something at every look.
+pub const EVENT_EVERY_MS: u64 = 2_000;
+/// Milliseconds after which a stream with nothing to say says so: below what proxies wait for.
+pub const EVENT_HEARTBEAT_MS: u64 = 15_000;
+/// Longest life of a stream, milliseconds; the shortest is half of it. Streams would stay with the process they began with.
+pub const EVENT_STREAM_MS: u64 = 600_000;
 /// Anonymous visitors made per client address and minute by default. Whole schools and offices share one.
 pub const VISITORS_PER_MINUTE: u32 = 600;
 /// Clients whose use a limit remembers one by one; with more, newcomers share buckets ([`MAX_SHARED_BUCKETS`]).
@@ -379,6 +397,8 @@ const _: () =
 const _: () = assert!(FORWARD_CONNECT_MS < FORWARD_MS, "a process that is gone leaves time to find the next owner");
 const _: () = assert!(FORWARD_ANSWER_MS < HTTP_DRAIN_MS, "a forwarded call ends before the drain does");
 const _: () = assert!(MAX_LANES.is_power_of_two() && MAX_LANES <= 1 << 10, "a lane fits the 10 bits of a hold's id");
+const _: () = assert!(MAX_EVENT_STREAMS <= HTTP_CONNECTIONS / 2, "streams leave connections for everybody else");
+const _: () = assert!(3 * EVENT_HEARTBEAT_MS <= HTTP_IDLE_MS, "a stream with nothing to say is not taken for idle");
 const _: () = assert!(HTTP_IN_FLIGHT <= MAX_OWNER_QUEUE, "what ingress lets in fits the owners' queues");
 const _: () = assert!(HTTP_HEAD_BYTES >= 8_192, "hyper's smallest buffer");
 const _: () = assert!(CONFIRM_PATIENCE_MS < HTTP_DRAIN_MS, "a confirm under way ends before the drain does");

@@ -13,7 +13,7 @@ use crate::lines::Lines;
 use crate::money::Money;
 use crate::time::Millis;
 
-pub use fold::{BadFold, Phase, SaleFold, StockAct};
+pub use fold::{BadFold, Phase, SaleFold, StockAct, Withdrawal};
 
 /// One sale as its operator describes it. Operators write and see it in the outer form ([`SaleDoc::from_toml`],
 /// [`SaleDoc::from_json`], [`SaleDoc::to_json`]), which checks every range. Serde's form is the log's: it is read back as
@@ -133,6 +133,14 @@ impl SaleDoc {
     #[must_use]
     pub const fn room(&self) -> Option<&Room> {
         match &self.admission {
+            Admission::None => None,
+            Admission::Room(room) => Some(room),
+        }
+    }
+
+    /// The waiting room, to be changed.
+    pub(crate) const fn room_mut(&mut self) -> Option<&mut Room> {
+        match &mut self.admission {
             Admission::None => None,
             Admission::Room(room) => Some(room),
         }

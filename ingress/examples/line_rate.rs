@@ -181,8 +181,19 @@ fn app() -> (App, watch::Sender<bool>, tempfile::TempDir) {
         as_of: Some(Millis(1)),
         ..Snapshot::default()
     });
-    let fold =
-        SaleFold { seq: 1, revision: 1, doc: Arc::new(doc), opened: Some(Millis(1)), closed: None, stock: Vec::new() };
+    let fold = SaleFold {
+        seq: 1,
+        revision: 1,
+        doc: Arc::new(doc),
+        opened: Some(Millis(1)),
+        closed: None,
+        paused: None,
+        resumed: None,
+        withdrawals: Vec::new(),
+        joining: true,
+        let_through: false,
+        stock: Vec::new(),
+    };
     let sale = SaleHandle::new(Arc::new(fold), Vec::new(), None, view, [1; 32]);
     app.set_sales(SaleMap::from_iter([Arc::new(sale)]));
     let (stop, _) = watch::channel(false);

@@ -24,6 +24,7 @@ use crate::metrics;
 use crate::server::slots::Slots;
 use crate::server::tls::Tls;
 use crate::settings::Settings;
+use crate::visitor::events::Streams;
 
 /// One sale with everything that serves it. Made anew, with the same handles, whenever the sale's log has grown.
 pub struct SaleHandle {
@@ -187,6 +188,7 @@ pub struct Shared {
     joins: Mutex<Rate<IpAddr>>,
     joins_of: Mutex<Rate<[u8; 16]>>,
     pressure: Pressure,
+    pub(crate) streams: Arc<Streams>,
     draining: AtomicBool,
     born: Instant,
 }
@@ -223,6 +225,7 @@ impl App {
             joins: Mutex::new(Rate::new(settings.joins_per_minute, limits::MAX_REMEMBERED_ADDRESSES)),
             joins_of: Mutex::new(Rate::new(settings.joins_per_visitor, limits::MAX_REMEMBERED_ADDRESSES)),
             pressure: Pressure::default(),
+            streams: Arc::new(Streams::new()),
             draining: AtomicBool::new(false),
             born: Instant::now(),
             parts: Fixed {

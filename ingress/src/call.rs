@@ -71,6 +71,11 @@ impl Call {
     /// This process' wall clock.
     #[allow(clippy::unused_self, reason = "handlers have no other clock")]
     pub(crate) fn now(&self) -> Millis {
+        Self::clock()
+    }
+
+    /// The same, for what goes on after its call.
+    pub(crate) fn clock() -> Millis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }

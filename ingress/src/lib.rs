@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+pub use admin::stock::finish as finish_withdrawal;
 pub use app::{App, Audit, Check, Events, MaySell, MetricsText, NoEvents, OperatorKey, Parts, SaleHandle, SaleMap};
 pub use edge::address::{Network, NotANetwork};
 use edge::overload::Load;

@@ -101,9 +101,17 @@ const PROOF_PRICE: Metric = Metric {
     help: "Hashes that the last challenge given out takes at most.",
 };
 
+const STREAMS: Metric = Metric {
+    name: "holdfast_ingress_event_streams",
+    kind: Kind::Gauge,
+    unit: "streams",
+    labels: &[],
+    help: "Visitors who follow their tickets as events.",
+};
+
 /// Every metric of this crate.
 pub const ALL: &[Metric] =
-    &[REQUESTS, SECONDS, PROBLEMS, CONNECTIONS, ENDED, REFUSED, ACCEPT, REFUSALS, PROOFS, PROOF_PRICE];
+    &[REQUESTS, SECONDS, PROBLEMS, CONNECTIONS, ENDED, REFUSED, ACCEPT, REFUSALS, PROOFS, PROOF_PRICE, STREAMS];
 
 /// What looked, in the order of the label's values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -197,6 +205,23 @@ pub(crate) struct Proofs {
 impl Proofs {
     pub(crate) fn new() -> Self {
         Self { right: counter!(PROOFS.name), price: gauge!(PROOF_PRICE.name) }
+    }
+}
+
+/// Counts one stream of events.
+pub(crate) struct Streams(Gauge);
+
+impl Streams {
+    pub(crate) fn new() -> Self {
+        Self(gauge!(STREAMS.name))
+    }
+
+    pub(crate) fn opened(&self) {
+        self.0.increment(1.0);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.0.decrement(1.0);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{admin, page, schema, visitor};
         page::join, page::enter, page::leave, page::hold, page::release, page::confirm, page::again,
         visitor::pages::problems, visitor::pages::problem, visitor_description,
         visitor::catalogue::list, visitor::catalogue::show, visitor::line::get,
-        visitor::tickets::visitor, visitor::tickets::join, visitor::tickets::get, visitor::proof::get,
+        visitor::tickets::visitor, visitor::tickets::join, visitor::tickets::get, visitor::events::get, visitor::proof::get,
         visitor::draw::get, visitor::draw::receipt, visitor::draw::leaves, visitor::pages::draw,
         visitor::passes::claim, visitor::passes::leave,
         visitor::holds::post, visitor::holds::get, visitor::holds::delete,
@@ -42,7 +42,8 @@ struct Visitors;
     paths(
         admin::health::live, admin::health::ready, admin::health::metrics, admin_description, admin::problem,
         admin::sales::list, admin::sales::get, admin::sales::put,
-        admin::acts::open, admin::acts::close, admin::acts::audit, admin::acts::events,
+        admin::acts::open, admin::hand::pause, admin::hand::resume, admin::acts::close, admin::hand::pace,
+        admin::hand::cap, admin::hand::joining, admin::hand::let_through, admin::stock::change, admin::acts::audit, admin::acts::events,
     ),
     components(schemas(schema::Problem, schema::Mistake, schema::Challenge)),
     tags((name = "operator", description = "Needs an operator's key"), (name = "health", description = "For machines"))
@@ -85,6 +86,12 @@ pub(crate) fn operators() -> Value {
 const OF_FORMS: &[Name] =
     &[Name::NotFound, Name::Forbidden, Name::BadRequest, Name::TooSlow, Name::TooLarge, Name::WrongContentType];
 
+/// What an operator's act on a sale may be refused with.
+const OF_ACTS: &[Name] = {
+    use Name::*;
+    &[Unauthenticated, BadRequest, TooSlow, TooLarge, WrongContentType, NotFound, SaleClosed, Unavailable]
+};
+
 /// What each call may refuse with, by its operation id; every call may be refused as overloaded too.
 const PROBLEMS: &[(&str, &[Name])] = {
     use Name::*;
@@ -109,6 +116,7 @@ const PROBLEMS: &[(&str, &[Name])] = {
         ("getLine", &[NotFound]),
         ("drawPage", &[]),
         ("getDraw", &[NotFound]),
+        ("followTicket", &[NotFound, Unauthenticated, Forbidden, BadRequest, SaleClosed, NotYourTurn]),
         ("getReceipt", &[NotFound, Unauthenticated, Forbidden, BadRequest, SaleClosed, Unavailable]),
         ("getLeaves", &[NotFound, BadRequest, Unavailable]),
         ("makeVisitor", &[BadRequest, Forbidden, TooSlow, TooLarge, WrongContentType, TooManyRequests]),
@@ -125,6 +133,7 @@ const PROBLEMS: &[(&str, &[Name])] = {
                 TooManyRequests,
                 ProofNeeded,
                 SaleNotOpen,
+                JoiningStopped,
                 SaleClosed,
                 Unavailable,
             ],
@@ -142,6 +151,7 @@ const PROBLEMS: &[(&str, &[Name])] = {
                 TooLarge,
                 WrongContentType,
                 SaleNotOpen,
+                SalePaused,
                 SaleClosed,
                 NotYourTurn,
                 PassExpired,
@@ -161,6 +171,7 @@ const PROBLEMS: &[(&str, &[Name])] = {
                 TooLarge,
                 WrongContentType,
                 SaleNotOpen,
+                SalePaused,
                 SaleClosed,
                 PassExpired,
                 KeyReused,
@@ -226,9 +237,29 @@ const PROBLEMS: &[(&str, &[Name])] = {
                 Unavailable,
             ],
         ),
+        ("adminOpenSale", OF_ACTS),
+        ("adminPauseSale", OF_ACTS),
+        ("adminResumeSale", OF_ACTS),
+        ("adminSetPace", OF_ACTS),
+        ("adminSetCap", OF_ACTS),
+        ("adminSetJoining", OF_ACTS),
+        ("adminLetThrough", OF_ACTS),
         (
-            "adminOpenSale",
-            &[Unauthenticated, BadRequest, TooSlow, TooLarge, WrongContentType, NotFound, SaleClosed, Unavailable],
+            "adminAddStock",
+            &[
+                Unauthenticated,
+                KeyMissing,
+                BadRequest,
+                TooSlow,
+                TooLarge,
+                WrongContentType,
+                NotFound,
+                PreconditionFailed,
+                KeyReused,
+                TooFewFree,
+                SaleClosed,
+                Unavailable,
+            ],
         ),
         ("adminCloseSale", &[Unauthenticated, BadRequest, TooSlow, TooLarge, WrongContentType, NotFound, Unavailable]),
         ("adminAudit", &[Unauthenticated, BadRequest, NotFound, Unavailable]),

@@ -74,6 +74,9 @@ kinds! {
     AllHeld = "all-held" CONFLICT true: "Everything is in checkout",
         "The units that are left are held by others. Some may come back when their holds end. Nothing was held.",
         "Try again after Retry-After, with the same key if you like.";
+    TooFewFree = "too-few-free" CONFLICT true: "Fewer units are free",
+        "Only units that nobody has can be withdrawn: the others are held or sold. Nothing was changed.",
+        "Detail says how many could be withdrawn; held units may come free when their holds end.";
     LimitReached = "limit-reached" CONFLICT true: "The limit per visitor is reached",
         "The request would give this visitor more units than the sale allows one visitor, or more holds than one pass may make.",
         "Ask for fewer units, or release or use the holds there are.";
@@ -89,6 +92,9 @@ kinds! {
     SalePaused = "sale-paused" CONFLICT true: "The sale is paused",
         "The operator has stopped the sale for the moment. Places and holds are kept.",
         "Wait; the line's document says when it goes on.";
+    JoiningStopped = "joining-stopped" CONFLICT true: "Nobody new may join the line",
+        "The operator takes no new visitors into the line of this sale. Places there are go on as they were.",
+        "Who has a ticket sends it along. Others wait until the line's document says that joining is open.";
     SaleClosed = "sale-closed" GONE false: "The sale is closed",
         "The sale is over. Bookings stay.",
         "Look at your bookings (GET /v1/bookings).";
@@ -254,7 +260,7 @@ pub(crate) fn last_words(problem: Problem) -> Vec<u8> {
     let trace = Trace::of(&http::HeaderMap::new(), random());
     let answer = problem.close().answer(&format!("#{}", trace.id()));
     let (status, headers) = (answer.status(), answer.headers().clone());
-    let body = answer.into_body().into_inner().unwrap_or_default();
+    let body = answer.into_body().whole();
     let mut bytes = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", body.len()).into_bytes();
     for (name, value) in &headers {
         bytes.extend_from_slice(name.as_str().as_bytes());

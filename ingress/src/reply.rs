@@ -1,11 +1,15 @@
 //! Making answers.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http_body_util::Full;
+use hyper::body::Body;
 use serde::Serialize;
 
+use crate::server::answer::Content;
 pub(crate) use crate::server::answer::Response;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -18,7 +22,7 @@ pub(crate) const PRIVATE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// An answer with a body.
 pub(crate) fn body(status: StatusCode, content_type: HeaderValue, bytes: impl Into<Bytes>) -> Response {
-    let mut answer = http::Response::new(Full::new(bytes.into()));
+    let mut answer = http::Response::new(Content::Whole(Full::new(bytes.into())));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
     answer
@@ -32,9 +36,20 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     answer
 }
 
+/// An answer whose body comes in pieces.
+pub(crate) fn stream<B>(status: StatusCode, content_type: HeaderValue, body: B) -> Response
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let mut answer = http::Response::new(Content::Stream(Box::pin(body)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    answer
+}
+
 /// An answer without a body.
 pub(crate) fn empty(status: StatusCode) -> Response {
-    let mut answer = http::Response::new(Full::default());
+    let mut answer = http::Response::new(Content::Whole(Full::default()));
     *answer.status_mut() = status;
     answer
 }

@@ -10,7 +10,7 @@ use crate::edge::overload::Class;
 pub(crate) struct Route<Op> {
     pub(crate) op: Op,
     pub(crate) method: &'static str,
-    /// With at most one parameter in braces.
+    /// With parameters in braces; a call keeps the first.
     pub(crate) path: &'static str,
     /// Method and path, the label of metrics.
     pub(crate) label: &'static str,

@@ -23,6 +23,8 @@ pub(crate) enum SaleState {
     Scheduled,
     /// Open.
     Open,
+    /// Stopped by the operator for the moment.
+    Paused,
     /// Over.
     Closed,
 }
@@ -38,6 +40,8 @@ pub(crate) enum LineState {
     Open,
     /// Open, and certain that nothing is left.
     SoldOut,
+    /// Stopped by the operator for the moment; places are kept.
+    Paused,
     /// Over.
     Closed,
 }

@@ -27,6 +27,12 @@ pub struct Settings {
     pub address_bits: (u8, u8),
     /// Requests under way at once, beyond which even confirms are refused; lower classes stop earlier.
     pub in_flight: usize,
+    /// Visitors who may follow their tickets as events at once, on connections that stay open.
+    pub event_streams: usize,
+    /// People ahead, at most, of who may.
+    pub event_stream_ahead: u64,
+    /// How long one of them may last; the shortest half as long.
+    pub event_stream_life: Duration,
     /// How long a confirm or cancel may wait for the ledger before it is answered 202.
     pub confirm_patience: Duration,
 }
@@ -85,6 +91,9 @@ impl Default for Settings {
             joins_per_visitor: limits::JOINS_PER_VISITOR,
             address_bits: limits::ADDRESS_BITS,
             in_flight: limits::HTTP_IN_FLIGHT,
+            event_streams: limits::MAX_EVENT_STREAMS,
+            event_stream_ahead: limits::EVENT_STREAM_AHEAD,
+            event_stream_life: Duration::from_millis(limits::EVENT_STREAM_MS),
             confirm_patience: Duration::from_millis(limits::CONFIRM_PATIENCE_MS),
         }
     }

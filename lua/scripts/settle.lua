@@ -15,8 +15,8 @@
 --   [2] number of events: they are expected + 1, + 2, ...
 --   [3] number of resolutions
 --   [4..] 7 per event, then 7 per resolution: id (16 bytes), state letter after it (s, r or x; + adds stock and < adds
---         another lane's units, both have lines only; > gives units to another lane, after it the state is s), visitor (16
---         bytes), fingerprint (8 bytes), pass number or '', "seq;at_ms;why", lines; then the ids of cancels decided
+--         another lane's units, both have lines only; > gives units to another lane and - to nobody, after them the state
+--         is s), visitor (16 bytes), fingerprint (8 bytes), pass number or '', "seq;at_ms;why", lines; then the ids of cancels decided
 -- Replies
 --   NOTLOADED: nothing changed
 --   {1 SETTLED, settled seq}
@@ -81,7 +81,7 @@ local function decide(i, old)
     end
   end
   local record = state .. ARGV[i + 2] .. fingerprint .. NO_DEADLINE .. pass .. ';' .. ARGV[i + 5] .. ';' .. text
-  if state == '>' then record = 's' .. sub(record, 2) end
+  if state == '>' or state == '-' then record = 's' .. sub(record, 2) end
   if not written[id] then written_ids[#written_ids + 1] = id end
   written[id] = record
   known[id] = record
@@ -121,9 +121,9 @@ local function apply(i)
     visitor.changed = true
     forget_if_empty(visitor)
     decided[#decided + 1] = 'x' .. id
-  elseif state == '>' then
+  elseif state == '>' or state == '-' then
     move(lines, -1, 0)
-    count_moved('g:', lines)
+    if state == '>' then count_moved('g:', lines) end
   end
   decide(i, old)
   decided[#decided + 1] = id

@@ -11,6 +11,7 @@ mod dump;
 mod ledger;
 
 use common::{group, item, pass, request, visitor};
+use domain::event::WITHDRAWN;
 use domain::state::HoldState;
 use domain::{Millis, VisitorHash};
 use ledger::Ledger;
@@ -100,7 +101,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (1..9usize).prop_map(Op::Decide),
         6 => (1..9usize, proptest::bool::weighted(0.1)).prop_map(|(most, wrong)| Op::Settle { most, wrong }),
         1 => (0..3usize, 1..4u64).prop_map(|(item, units)| Op::Stock(item, units)),
-        3 => (0..IDS, 1..3u16, prop::collection::vec((0..3usize, 1..4u32, 0..3u64), 1..3))
+        3 => (0..IDS, prop::sample::select(vec![1, 2, WITHDRAWN]), prop::collection::vec((0..3usize, 1..4u32, 0..3u64), 1..3))
             .prop_map(|(id, to, items)| Op::Give(id, to, items)),
         1 => (0..3usize, 1..4u32).prop_map(|(item, units)| Op::Receive(item, units)),
         1 => (0..3usize, -4..5i64).prop_map(|(item, units)| Op::EditFree(item, units)),

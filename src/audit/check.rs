@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use domain::event::WITHDRAWN;
 use domain::state::HoldState;
 use domain::{ItemId, LogId, SaleId, VisitorHash};
 use serde_json::{Map, Value, json};
@@ -69,9 +70,14 @@ fn no_oversell(evidence: &Evidence) -> Check {
     }
     let (moved, mut lost) = transfers(evidence);
     findings.append(&mut lost);
+    let (withdrawn, mut odd) = withdrawals(evidence);
+    findings.append(&mut odd);
     let mut check = Check::new("I1", "no unit is sold twice", findings);
     if let Some(moved) = moved {
         check = check.figure("between_lanes", moved);
+    }
+    if withdrawn > 0 {
+        check = check.figure("withdrawn", withdrawn);
     }
     for (item, sum) in sums {
         let gave = given.get(&item).copied().unwrap_or(0);
@@ -92,15 +98,16 @@ fn transfers(evidence: &Evidence) -> (Option<Value>, Vec<String>) {
     let (mut units, mut received) = (0u64, 0u64);
     let by_log: HashMap<LogId, &LaneTruth> = lanes(evidence).map(|lane| (lane.log(), lane)).collect();
     for lane in lanes(evidence) {
-        sent += lane.given.len();
-        for (seq, given) in lane.given.iter().filter(|(_, given)| given.to >= evidence.sale.lanes) {
+        let sent_on = || lane.given.iter().filter(|(_, given)| given.to != WITHDRAWN);
+        sent += sent_on().count();
+        for (seq, given) in sent_on().filter(|(_, given)| given.to >= evidence.sale.lanes) {
             findings.push(format!(
                 "{}:{seq} gave {} units to a lane that there is not",
                 lane.log(),
                 given.lines.units()
             ));
         }
-        units += lane.given.values().map(|given| given.lines.units()).sum::<u64>();
+        units += sent_on().map(|(_, given)| given.lines.units()).sum::<u64>();
         for ((log, seq), lines) in &lane.received {
             arrived += 1;
             received += lines.units();
@@ -120,11 +127,35 @@ fn transfers(evidence: &Evidence) -> (Option<Value>, Vec<String>) {
     (Some(figures), findings)
 }
 
+/// Units that operators withdrew: each lane gave for a withdrawal that the sale's log has, once, and no more than it was for; what
+/// is recorded to have left has left.
+fn withdrawals(evidence: &Evidence) -> (u64, Vec<String>) {
+    let (mut findings, mut left) = (Vec::new(), BTreeMap::<u64, u64>::new());
+    for lane in lanes(evidence) {
+        let known: HashMap<_, _> = evidence.sale.withdrawals.keys().map(|act| (lane.withdrawal(*act), *act)).collect();
+        for (seq, given) in lane.given.iter().filter(|(_, given)| given.to == WITHDRAWN) {
+            match known.get(&given.id) {
+                Some(act) => *left.entry(*act).or_default() += given.lines.units(),
+                None => findings.push(format!("{}:{seq} gave units up that nobody withdrew", lane.log())),
+            }
+        }
+    }
+    for (act, (item, asked, recorded)) in &evidence.sale.withdrawals {
+        let units = left.get(act).copied().unwrap_or(0);
+        if units > *asked || recorded.is_some_and(|recorded| recorded != units) {
+            findings.push(format!(
+                "withdrawal {act} was for {asked} units of {item}: lanes gave {units}, recorded are {recorded:?}"
+            ));
+        }
+    }
+    (left.values().sum(), findings)
+}
+
 /// Events that gave units to another lane, as `log:seq`, which that lane's log does not have.
 pub(super) fn on_their_way(lanes: &[Lane]) -> Vec<String> {
     let mut places = Vec::new();
     for from in lanes.iter().map(|lane| &lane.truth) {
-        for (seq, given) in &from.given {
+        for (seq, given) in from.given.iter().filter(|(_, given)| given.to != WITHDRAWN) {
             let to = lanes.iter().map(|lane| &lane.truth).find(|lane| lane.lane == given.to);
             if to.is_none_or(|to| !to.received.contains_key(&(from.log(), *seq))) {
                 places.push(format!("{}:{seq}", from.log()));

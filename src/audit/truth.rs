@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use domain::event::Event;
+use domain::event::{Event, WITHDRAWN};
 use domain::{Act, HoldId, ItemId, LaneEvent, LineEvent, Lines, LogId, SaleEvent, SaleId, VisitorHash, id::sale_tag};
 use ledger::Ledger;
 
@@ -38,6 +38,8 @@ pub(super) struct SaleTruth {
     pub(super) room: bool,
     /// Units each act gave out, by its seq.
     pub(super) acts: BTreeMap<u64, BTreeMap<ItemId, u64>>,
+    /// Units each withdrawal was for, and how many are recorded to have left, by its seq.
+    pub(super) withdrawals: BTreeMap<u64, (ItemId, u64, Option<u64>)>,
     /// The largest limit per visitor there ever was; `None`: there was a time without.
     pub(super) limit: Option<u32>,
     pub(super) events: u64,
@@ -46,16 +48,35 @@ pub(super) struct SaleTruth {
 
 impl SaleTruth {
     pub(super) async fn read(ledger: &Ledger, sale: &SaleId) -> Result<Self, Failure> {
-        let mut truth =
-            Self { lanes: 0, room: false, acts: BTreeMap::new(), limit: Some(0), events: 0, odd: Vec::new() };
+        let mut truth = Self {
+            lanes: 0,
+            room: false,
+            acts: BTreeMap::new(),
+            withdrawals: BTreeMap::new(),
+            limit: Some(0),
+            events: 0,
+            odd: Vec::new(),
+        };
         let mut odd = Vec::new();
         let log = LogId::sale(sale);
         truth.events = each(ledger, &log, 0, &mut odd, |seq, event: SaleEvent| {
-            if let Act::Define { doc, stock } = event.act {
-                truth.lanes = doc.lanes;
-                truth.room = doc.room().is_some();
-                truth.limit = truth.limit.zip(doc.units_per_visitor).map(|(known, new)| known.max(new));
+            let stock = event.act.stock();
+            if !stock.is_empty() {
                 truth.acts.insert(seq, stock);
+            }
+            match event.act {
+                Act::Define { doc, .. } => {
+                    truth.lanes = doc.lanes;
+                    truth.room = doc.room().is_some();
+                    truth.limit = truth.limit.zip(doc.units_per_visitor).map(|(known, new)| known.max(new));
+                }
+                Act::Withdraw { item, units, .. } => drop(truth.withdrawals.insert(seq, (item, units, None))),
+                Act::Withdrawn { of, units } => {
+                    if let Some(open) = truth.withdrawals.get_mut(&of) {
+                        open.2 = Some(units);
+                    }
+                }
+                _ => {}
             }
         })
         .await?;
@@ -68,6 +89,14 @@ impl SaleTruth {
             ));
         }
         Ok(truth)
+    }
+
+    /// Acts as this reading has them, outcomes of withdrawals only as far as an earlier one had them: the lanes were read after that.
+    pub(super) fn with_outcomes_of(mut self, before: &Self) -> Self {
+        for (act, (_, _, recorded)) in &mut self.withdrawals {
+            *recorded = before.withdrawals.get(act).and_then(|known| known.2);
+        }
+        self
     }
 
     /// Units of an item that all acts gave out.
@@ -113,6 +142,7 @@ pub(super) enum Outcome {
 /// Units that left for another lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Given {
+    pub(super) id: HoldId,
     pub(super) to: u16,
     pub(super) lines: Lines,
 }
@@ -279,7 +309,7 @@ impl LaneTruth {
             sum.allocated = sum.allocated.saturating_sub(units);
             self.changes.push((seq, item.clone(), -i64::try_from(units).unwrap_or(i64::MAX)));
         }
-        self.given.insert(seq, Given { to, lines });
+        self.given.insert(seq, Given { id, to, lines });
         self.outcome(seq, id, Outcome::Given);
     }
 
@@ -313,6 +343,11 @@ impl LaneTruth {
             self.twice.push(format!("{place}: {id} gets an outcome that may not follow the one it has"));
         }
         events.push((seq, outcome));
+    }
+
+    /// The id under which this lane gives for the withdrawal that stands as event `act` in the sale's log.
+    pub(super) fn withdrawal(&self, act: u64) -> HoldId {
+        HoldId::derive(&self.sale, self.lane, &VisitorHash::for_lane(WITHDRAWN), &act.to_string())
     }
 
     /// Its log.

@@ -100,7 +100,7 @@ impl Load {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if text == "0s" {
         return Ok(Duration::ZERO);
     }

@@ -27,8 +27,7 @@ pub(super) fn run(config: &Config, command: &Sale, as_json: bool) -> Result<Exit
         Sale::Apply { file } => apply(config, file, as_json),
         Sale::List => list(&Admin::new(config)?, as_json),
         Sale::Show { sale } => show(&Admin::new(config)?, sale),
-        Sale::Open { sale, why } => act(&Admin::new(config)?, sale, "open", why, as_json),
-        Sale::Close { sale, why } => act(&Admin::new(config)?, sale, "close", why, as_json),
+        _ => Act::of(command).map_or(Ok(Exit::Done), |act| act.send(&Admin::new(config)?, as_json)),
     }
 }
 
@@ -56,14 +55,87 @@ fn apply(config: &Config, file: &Path, as_json: bool) -> Result<Exit, Failure> {
     told(as_json, &answer.body, format_args!("{what}: {}", if created { "created" } else { "applied" }))
 }
 
-fn act(admin: &Admin, sale: &str, act: &str, why: &str, as_json: bool) -> Result<Exit, Failure> {
-    let what = format!("sale {sale}");
-    let body = if why.is_empty() { json!({}) } else { json!({ "why": why }) };
-    let answer = admin.call("POST", &format!("{}/{act}", path(sale)), &[], &body.to_string())?.done(&what)?;
-    if act == "open" {
-        wait_until_served(admin, sale)?;
+/// An act on one sale, as the API takes it.
+struct Act<'a> {
+    sale: &'a str,
+    method: &'static str,
+    /// Behind the sale's own path.
+    path: String,
+    body: Value,
+    why: &'a str,
+    /// Under which a repeat changes nothing.
+    key: Option<String>,
+    /// What is told when it is done.
+    done: String,
+}
+
+impl<'a> Act<'a> {
+    /// `None`: the command is no act.
+    fn of(command: &'a Sale) -> Option<Self> {
+        let post = |sale: &'a str, path: &str, body: Value, why: &'a str, done: &str| {
+            Some(Self { sale, method: "POST", path: path.to_owned(), body, why, key: None, done: done.to_owned() })
+        };
+        let put = |sale: &'a str, path: &str, body: Value, why: &'a str, done: String| {
+            Some(Self { sale, method: "PUT", path: path.to_owned(), body, why, key: None, done })
+        };
+        match command {
+            Sale::Apply { .. } | Sale::List | Sale::Show { .. } => None,
+            Sale::Open { sale, why } => post(sale, "open", json!({}), why, "opened"),
+            Sale::Close { sale, why } => post(sale, "close", json!({}), why, "closed"),
+            Sale::Pause { sale, reason, why } => {
+                let why = if why.is_empty() { reason } else { why };
+                post(sale, "pause", json!({ "message": reason }), why, "paused")
+            }
+            Sale::Resume { sale, ramp, why } => {
+                post(sale, "resume", json!({ "ramp_ms": ramp.as_millis() as u64 }), why, "goes on")
+            }
+            Sale::Pace { sale, per_minute, why } => {
+                let done = format!("at most {per_minute} passes a minute");
+                put(sale, "pace", json!({ "pace_per_minute": per_minute }), why, done)
+            }
+            Sale::Cap { sale, active_passes, why } => {
+                let done = format!("at most {active_passes} passes at once");
+                put(sale, "cap", json!({ "active_passes": active_passes }), why, done)
+            }
+            Sale::StopJoining { sale, undo, why } => {
+                let done = if *undo { "joining goes on" } else { "nobody new may join" };
+                put(sale, "joining", json!({ "open": undo }), why, done.to_owned())
+            }
+            Sale::LetThrough { sale, undo, why } => {
+                let done = if *undo { "called at the pace again" } else { "everybody is called" };
+                put(sale, "let-through", json!({ "on": !undo }), why, done.to_owned())
+            }
+            Sale::Stock { sale, item, units, key, why } => {
+                let done = if *units < 0 { "withdrawal" } else { "units added" };
+                let done = format!("{done}, {units} of {item}");
+                let act = post(sale, &format!("items/{item}/stock"), json!({ "units": units }), why, &done)?;
+                let key = key.clone().unwrap_or_else(|| format!("{:032x}", rand::random::<u128>()));
+                Some(Self { key: Some(key), ..act })
+            }
+        }
     }
-    told(as_json, &answer.body, format_args!("{what}: {act}{}", if act == "open" { "ed" } else { "d" }))
+
+    fn send(mut self, admin: &Admin, as_json: bool) -> Result<Exit, Failure> {
+        // Whoever is not answered can repeat it under the same key.
+        let what = match &self.key {
+            Some(key) => format!("sale {} (--key {key})", self.sale),
+            None => format!("sale {}", self.sale),
+        };
+        if !self.why.is_empty()
+            && let Some(body) = self.body.as_object_mut()
+        {
+            body.insert("why".to_owned(), json!(self.why));
+        }
+        let path = format!("{}/{}", path(self.sale), self.path);
+        let headers: Vec<_> = self.key.iter().map(|key| ("Idempotency-Key", key.as_str())).collect();
+        let answer = admin.call(self.method, &path, &headers, &self.body.to_string())?.done(&what)?;
+        if self.path == "open" {
+            wait_until_served(admin, self.sale)?;
+        }
+        let later =
+            if answer.status == 202 { "; not all lanes have answered, repeat it to see how it stands" } else { "" };
+        told(as_json, &answer.body, format_args!("{what}: {}{later}", self.done))
+    }
 }
 
 fn told(as_json: bool, body: &str, text: std::fmt::Arguments<'_>) -> Result<Exit, Failure> {

@@ -53,6 +53,49 @@ fn a_sale_is_applied_listed_shown_opened_grown_and_closed() {
     dev.end();
 }
 
+const ROOM: &str =
+    "id = \"room\"\nadmission = { pace_per_minute = 60, active_passes = 9 }\n[[items]]\nid = \"seat\"\nunits = 30\n";
+
+#[test]
+fn the_operators_hand_reaches_a_sale_and_the_audit_knows_what_was_withdrawn() {
+    let folder = folder();
+    let data = folder.path().join("d");
+    let dev = Dev::start(&data, &["--no-demo"]);
+    let file = sale(folder.path(), ROOM);
+    let told = |args: &[&str]| good(beside(&data, &[&["sale"][..], args].concat()));
+    told(&["apply", &file]);
+    told(&["open", "room"]);
+    assert_eq!(told(&["pause", "room", "--reason", "We check the stage."]), "sale room: paused\n");
+    assert!(told(&["list"]).contains("room\tpaused"));
+    assert_eq!(told(&["resume", "room", "--ramp", "5s"]), "sale room: goes on\n");
+    assert_eq!(told(&["pace", "room", "600"]), "sale room: at most 600 passes a minute\n");
+    assert_eq!(told(&["cap", "room", "50"]), "sale room: at most 50 passes at once\n");
+    assert_eq!(told(&["stop-joining", "room"]), "sale room: nobody new may join\n");
+    assert_eq!(told(&["stop-joining", "room", "--undo"]), "sale room: joining goes on\n");
+    assert_eq!(told(&["let-through", "room", "--why", "rain"]), "sale room: everybody is called\n");
+    told(&["stock", "room", "seat", "5", "--key", "a"]);
+    told(&["stock", "room", "seat", "5", "--key", "a"]);
+    told(&["stock", "room", "seat", "-10", "--key", "b"]);
+    // By what is shown as free, or by what the document has where that is not shown yet.
+    refused(
+        beside(&data, &["sale", "stock", "room", "seat", "-26"]),
+        1,
+        &["sale room", "Fewer units are free", " 25 "],
+    );
+    let shown: Value = serde_json::from_str(&told(&["show", "room"])).unwrap();
+    assert_eq!((&shown["doc"]["items"][0]["units"], &shown["withdrawals"][0]["withdrawn"]), (&25.into(), &10.into()));
+    let report = good(beside(&data, &["audit", "room"]));
+    assert!(report.contains("withdrawn 10") && report.contains("left 25"), "{report}");
+    dev.end();
+    // After another start it is as it was.
+    let dev = Dev::start(&data, &["--no-demo"]);
+    let shown: Value = serde_json::from_str(&told(&["show", "room"])).unwrap();
+    assert_eq!((&shown["let_through"], &shown["doc"]["admission"]["active_passes"]), (&true.into(), &50.into()));
+    dev.end();
+    let acts = good(beside(&data, &["log", "read", "sale/room", "--json"]));
+    assert!(acts.contains("We check the stage.") && acts.contains("\"why\":\"rain\""), "{acts}");
+}
+
 /// Like `refused`, with the mistakes on lines below.
 fn refused_below((code, out, err): (i32, String, String), wanted: &[&str]) {
     assert_eq!((code, out.as_str()), (1, ""), "{err}");

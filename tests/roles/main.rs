@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+mod hand;
 #[path = "../support/http.rs"]
 mod http;
 mod paused;

@@ -101,6 +101,7 @@ impl Desk {
             Standing::Ended => Some(Ok(Claim::Ended)),
             _ if rules.phase == Phase::Closed => Some(Err(LineError::Closed)),
             _ if rules.phase == Phase::Scheduled => Some(Err(LineError::NotOpen)),
+            _ if rules.phase == Phase::Paused => Some(Err(LineError::Paused)),
             Standing::Waiting => {
                 let ahead = self.fold.gaps().people(self.fold.frontier(), number);
                 let pace = u64::from(rules.room.pace_per_minute.max(1));
@@ -153,8 +154,8 @@ impl Desk {
     /// Runs a step on what is known now.
     pub(crate) fn step(&mut self, rules: &Rules, stock: Option<Stock>, health: Health, now: Millis) -> Decision {
         let drawn = self.fold.lobby().is_over() && !self.hall.is_waited_for();
-        let open = rules.phase == Phase::Open && drawn;
-        let look = Look { now, open, issued: self.numbers.issued(), stock, health, resumed: None };
+        let (open, issued, resumed) = (rules.phase == Phase::Open && drawn, self.numbers.issued(), rules.resumed);
+        let look = Look { now, open, issued, stock, health, resumed, let_through: rules.let_through };
         self.pilot.step(&mut self.fold, &look, &rules.settings)
     }
 

@@ -126,6 +126,12 @@ pub enum LineError {
     /// public value is.
     #[error("the lobby is being drawn")]
     Drawing,
+    /// The operator has paused the sale: nobody is let in.
+    #[error("the sale is paused")]
+    Paused,
+    /// The operator takes no new visitors into the line.
+    #[error("nobody new may join this line")]
+    NotJoining,
     /// The sale has closed.
     #[error("the sale is closed")]
     Closed,
@@ -146,6 +152,8 @@ impl LineError {
             Self::Unknown => "unknown",
             Self::NotOpen => "not_open",
             Self::Drawing => "drawing",
+            Self::Paused => "paused",
+            Self::NotJoining => "not_joining",
             Self::Closed => "closed",
             Self::Unpaid(_) => "unpaid",
         }

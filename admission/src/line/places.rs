@@ -16,6 +16,9 @@ use crate::fold::{LineFold, Standing};
 /// A used number gives way at most this often before the visitor is asked to come again.
 const MAX_TRIES: u8 = 3;
 
+/// No ticket has this number; shown as a used one it restores nothing.
+const NO_TICKET: u64 = 0;
+
 /// A visitor who joins.
 #[derive(Debug)]
 pub(crate) struct Join {
@@ -55,6 +58,13 @@ pub(crate) struct Present {
     pub(crate) replace: Option<u64>,
     pub(crate) tries: u8,
     pub(crate) why: For,
+}
+
+impl Present {
+    /// Shows no ticket: finds out which place the visitor has, and gives none.
+    pub(crate) const fn find(visitor: VisitorHash, answer: Answer<Joined>) -> Self {
+        Self { visitor, number: NO_TICKET, replace: None, tries: 0, why: For::Join(answer) }
+    }
 }
 
 /// What a reply asks the owner to do next.
@@ -113,7 +123,7 @@ impl Places {
         let call = |ticket: &Present| PresentRequest {
             visitor: ticket.visitor,
             number: ticket.number,
-            used: fold.used(ticket.number),
+            used: ticket.number == NO_TICKET || fold.used(ticket.number),
             replace: ticket.replace,
         };
         let requests = group.iter().map(call).collect();
@@ -202,6 +212,8 @@ impl Places {
     /// a used one that has to give way to it (H18).
     fn restored(&mut self, desk: &mut Desk, mut ticket: Present, place: Option<u64>) {
         match place {
+            None if ticket.number == NO_TICKET => ticket.why.refuse(LineError::NotJoining),
+            Some(other) if ticket.number == NO_TICKET && desk.fold.used(other) => found_used(desk, ticket.why, other),
             Some(number) if number == ticket.number => match ticket.why {
                 For::Join(answer) => say(answer, Ok(Joined { number, new: false })),
                 For::Claim(answer) => desk.claim(number, answer),
@@ -229,6 +241,14 @@ impl Places {
     /// Answers everybody who waits for a number.
     pub(crate) fn close_joins(&mut self, error: LineError) {
         refuse_joins(self.joins.drain(..).collect(), error);
+    }
+}
+
+/// A place whose pass was granted is the visitor's as long as that pass lives.
+fn found_used(desk: &Desk, why: For, number: u64) {
+    match (why, desk.fold.standing(number, desk.fold.at())) {
+        (For::Join(answer), Standing::Inside(_)) => say(answer, Ok(Joined { number, new: false })),
+        (why, _) => why.refuse(LineError::NotJoining),
     }
 }
 

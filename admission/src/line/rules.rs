@@ -13,6 +13,12 @@ pub(crate) struct Rules {
     pub(crate) over: bool,
     pub(crate) room: Room,
     pub(crate) settings: Settings,
+    /// When it last went on after a pause, and in how many milliseconds the pace grows to its full height.
+    pub(crate) resumed: Option<(Millis, u64)>,
+    /// New visitors may join.
+    pub(crate) joining: bool,
+    /// Everybody is called whom the stock can serve.
+    pub(crate) let_through: bool,
 }
 
 impl Rules {
@@ -26,11 +32,19 @@ impl Rules {
             (a, b) => a.or(b),
         };
         let over = closed.is_some_and(|at| at.plus(DECIDED_KEEP_MS) <= now);
-        Some(Self { phase: fold.phase(now), over, room, settings })
+        Some(Self {
+            phase: fold.phase(now),
+            over,
+            room,
+            settings,
+            resumed: fold.resumed,
+            joining: fold.joining,
+            let_through: fold.let_through,
+        })
     }
 
     /// The sale has opened and has not closed.
     pub(crate) fn is_on(&self) -> bool {
-        self.phase == Phase::Open
+        matches!(self.phase, Phase::Open | Phase::Paused)
     }
 }

@@ -227,20 +227,24 @@ impl<'a> Server<'a> {
     fn take_one(&mut self, request: Request, rules: &Rules, now: Millis) {
         match request {
             Request::Come { visitor, answer } => match rules.phase {
-                Phase::Scheduled => self.desk.come(visitor, answer),
                 // Who has a receipt is told so at any time; nobody new comes in once it is open.
                 _ if self.desk.fold.lobby().index_of(&visitor).is_some() => self.desk.come(visitor, answer),
+                Phase::Scheduled if rules.joining => self.desk.come(visitor, answer),
+                Phase::Scheduled => say(answer, Err(LineError::NotJoining)),
                 Phase::Closed => say(answer, Err(LineError::Closed)),
                 _ => say(answer, Err(LineError::NotOpen)),
             },
             Request::Join { visitor, presented, fee, answer } => match rules.phase {
                 Phase::Scheduled => say(answer, Err(LineError::NotOpen)),
                 Phase::Closed => say(answer, Err(LineError::Closed)),
-                Phase::Open => {
+                Phase::Open | Phase::Paused => {
                     // A number beyond the log is none of ours: only a ledger that lost data has such tickets.
                     let known = presented.filter(|number| (1..=self.desk.fold.numbers_to()).contains(number));
                     match self.desk.drawn_number(&visitor) {
-                        Ok(drawn) => self.take_drawn(visitor, drawn, known, (fee, answer), now),
+                        Ok(drawn) => {
+                            let place = self.place_of(&visitor, drawn, known);
+                            self.take_join(visitor, place, (fee, answer), rules.joining, now);
+                        }
                         Err(error) => say(answer, Err(error)),
                     }
                 }
@@ -260,23 +264,15 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// A join by somebody whom the draw may have given a number: that one is the place, as long as it is not used. Behind it any
-    /// later number counts, as for everybody.
-    fn take_drawn(
-        &mut self,
-        visitor: VisitorHash,
-        drawn: Option<u64>,
-        presented: Option<u64>,
-        paid: (Fee, Answer<Joined>),
-        now: Millis,
-    ) {
-        let presented = presented.filter(|number| self.desk.may_have(&visitor, *number));
-        let place = match (drawn, presented) {
+    /// The place that a visitor shows who joins. The number that the draw gave is the place, as long as it is not used; behind it
+    /// any later number counts, as for everybody.
+    fn place_of(&self, visitor: &VisitorHash, drawn: Option<u64>, presented: Option<u64>) -> Option<u64> {
+        let presented = presented.filter(|number| self.desk.may_have(visitor, *number));
+        match (drawn, presented) {
             (Some(drawn), Some(later)) if self.desk.fold.used(drawn) => Some(later),
             (Some(drawn), _) => Some(drawn),
             (None, presented) => presented,
-        };
-        self.take_join(visitor, place, paid, now);
+        }
     }
 
     fn take_join(
@@ -284,16 +280,21 @@ impl<'a> Server<'a> {
         visitor: VisitorHash,
         presented: Option<u64>,
         (fee, answer): (Fee, Answer<Joined>),
+        joining: bool,
         now: Millis,
     ) {
         let Some(number) = presented else {
-            if fee == Fee::Unpaid {
-                return say(answer, Err(LineError::Unpaid(0)));
-            }
-            return self.places.join(Join { visitor, replace: None, tries: 0, fee, answer });
+            return match fee {
+                _ if joining && fee == Fee::Unpaid => say(answer, Err(LineError::Unpaid(0))),
+                _ if joining => self.places.join(Join { visitor, replace: None, tries: 0, fee, answer }),
+                // Nobody is asked for work for a place that there is not.
+                Fee::Unpaid => say(answer, Err(LineError::NotJoining)),
+                Fee::Free | Fee::After(_) => self.places.present(Present::find(visitor, answer)),
+            };
         };
         match self.desk.fold.standing(number, now.not_before(self.desk.fold.at())) {
             Standing::Inside(_) => say(answer, Ok(Joined { number, new: false })),
+            Standing::Ended if !joining => say(answer, Err(LineError::NotJoining)),
             Standing::Ended if !fee.replaces(number) => say(answer, Err(LineError::Unpaid(number))),
             Standing::Ended => self.places.join(Join { visitor, replace: Some(number), tries: 0, fee, answer }),
             Standing::Waiting | Standing::Called => {

@@ -75,6 +75,7 @@ impl World {
             stock: Some(self.stock),
             health: Health::good(self.now),
             resumed: None,
+            let_through: false,
         }
     }
 
@@ -223,7 +224,7 @@ fn a_resumed_line_begins_slowly() {
     let mut world = World::new(&mut random);
     world.settings = Settings { pace_per_minute: 6_000, active_passes: 1_000, units_per_visitor: None };
     world.stock.free = 100_000;
-    let look = Look { resumed: Some(world.now), ..world.look() };
+    let look = Look { resumed: Some((world.now, 30_000)), ..world.look() };
     let settings = world.settings;
     assert_eq!(world.pilot.step(&mut world.fold, &look, &settings).called, 10);
 }

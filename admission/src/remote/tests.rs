@@ -99,6 +99,9 @@ fn every_answer_is_read_back_as_it_was_written() {
         vec![
             Answer::Come(Ok(Came { index: 4, new: true })),
             Answer::Join(Err(LineError::Drawing)),
+            Answer::Join(Err(LineError::NotJoining)),
+            Answer::Come(Err(LineError::NotJoining)),
+            Answer::Claim(Err(LineError::Paused)),
             Answer::Claim(Ok(Claim::NotYet { retry_after_ms: 5, why: NotYet::CapFull })),
             Answer::Claim(Ok(Claim::Superseded(3))),
             Answer::Leave(Ok(())),

@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 use crate::line::handle::Request;
 use crate::line::{Came, Claim, Fee, Joined, LineError};
 
-/// Changes whenever a process of the version before could not read, or would misread, what is written.
+/// Changes whenever a process of the version before could not read, or would misread, what is written. Answers that only an act
+/// brings about which such a process cannot read in the sale's log either (a pause) need no change.
 pub(super) const VERSION: u32 = 1;
 
 /// A group of requests; `A` is [`Ask`] or a reference to one, `E` a list of numbers.

@@ -1,6 +1,6 @@
 //! Why an act was not done.
 
-use domain::{Millis, Mistake, SaleId};
+use domain::{ItemId, Millis, Mistake, SaleId};
 use ledger::Applied;
 
 /// An act that was not recorded. Each message says what to do.
@@ -27,6 +27,24 @@ pub enum SalesError {
     /// Its time is over; the document may still say a later one.
     #[error("the sale closed at {0}: apply its document with a later closes_at, then open it")]
     Over(Millis),
+    /// The key stands for another change.
+    #[error("a request with this key and other content came before; it stands, this one changed nothing")]
+    KeyReused,
+    /// There is one withdrawal at a time.
+    #[error("a withdrawal is under way: wait for its outcome, then repeat the act")]
+    Withdrawing,
+    /// The item has not got so many units, but this many.
+    #[error("the item has {0} units: no more can be withdrawn")]
+    TooFewUnits(u64),
+    /// The sale has no waiting room, so no pace and no cap.
+    #[error("the sale has no waiting room (admission = \"none\")")]
+    NoRoom,
+    /// The sale has no such item.
+    #[error("the sale has no item {0}: add it to the document and apply that")]
+    NoItem(ItemId),
+    /// An item may have only so many units; this many more would fit.
+    #[error("at most {0} units more fit into this item")]
+    TooManyUnits(u64),
     /// Other processes changed the sale each time before this one could.
     #[error("others change this sale at the same time: repeat the act")]
     Overtaken,

@@ -138,6 +138,7 @@ impl World<'_> {
             stock: (!down).then_some(self.stock),
             health: if down { Health::default() } else { Health::good(now) },
             resumed: None,
+            let_through: false,
         };
         let (frontier, granted, binding) = self.gate.tick(&look, &claims, std::mem::take(&mut self.ended))?;
         self.call(frontier, now);

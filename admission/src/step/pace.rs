@@ -1,7 +1,6 @@
 //! The operator's pace: an accumulator that smooths, exact windows that bound, and a ramp after a pause.
 
 use domain::Millis;
-use domain::limits::RAMP_MS;
 
 use crate::meter::per_second;
 
@@ -47,13 +46,12 @@ pub(super) fn pace_term(tokens: Tokens, calls_room: u32) -> u64 {
     tokens.calls().min(u64::from(calls_room))
 }
 
-/// The pace in force `now`, when the sale was resumed at `resumed`: a tenth of it at once, all of it after [`RAMP_MS`], in a
+/// The pace in force `now`, when the sale was resumed: a tenth of it at once, all of it after so many milliseconds, in a
 /// straight line between. A line that stood still has people in front of it who all come back at once.
 #[must_use]
-pub fn ramped(pace: u32, resumed: Option<Millis>, now: Millis) -> u32 {
-    let Some(resumed) = resumed else { return pace };
-    let since = now.since(resumed).min(RAMP_MS);
-    let permille = RAMP_FROM_PERMILLE + (1_000 - RAMP_FROM_PERMILLE) * since / RAMP_MS;
+pub fn ramped(pace: u32, resumed: Option<(Millis, u64)>, now: Millis) -> u32 {
+    let Some((resumed, ramp_ms)) = resumed.filter(|(at, ramp_ms)| now.since(*at) < *ramp_ms) else { return pace };
+    let permille = RAMP_FROM_PERMILLE + (1_000 - RAMP_FROM_PERMILLE) * now.since(resumed) / ramp_ms;
     let part = (u64::from(pace) * permille).div_ceil(1_000);
     u32::try_from(part).unwrap_or(pace)
 }
@@ -61,19 +59,21 @@ pub fn ramped(pace: u32, resumed: Option<Millis>, now: Millis) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::limits::RAMP_MS;
 
     #[test]
     fn a_resumed_line_begins_with_a_tenth_and_rises_in_a_straight_line() {
-        let at = |ms| ramped(6_000, Some(Millis(1_000_000)), Millis(1_000_000 + ms));
+        let at = |ms| ramped(6_000, Some((Millis(1_000_000), RAMP_MS)), Millis(1_000_000 + ms));
         assert_eq!((at(0), at(RAMP_MS / 2), at(RAMP_MS), at(RAMP_MS * 9)), (600, 3_300, 6_000, 6_000));
         assert!((0..RAMP_MS).step_by(100).all(|ms| at(ms) <= at(ms + 100)), "it never falls");
     }
 
     #[test]
     fn a_pace_that_is_not_zero_never_ramps_from_zero() {
-        assert_eq!(ramped(1, Some(Millis(5)), Millis(5)), 1);
-        assert_eq!(ramped(0, Some(Millis(5)), Millis(5)), 0);
+        assert_eq!(ramped(1, Some((Millis(5), 9)), Millis(5)), 1);
+        assert_eq!(ramped(0, Some((Millis(5), 9)), Millis(5)), 0);
         assert_eq!(ramped(700, None, Millis(5)), 700);
-        assert_eq!(ramped(700, Some(Millis(9)), Millis(5)), 70, "a clock that stepped back begins anew");
+        assert_eq!(ramped(700, Some((Millis(5), 0)), Millis(5)), 700, "no ramp");
+        assert_eq!(ramped(700, Some((Millis(9), 9)), Millis(5)), 70, "a clock that stepped back begins anew");
     }
 }

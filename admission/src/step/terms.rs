@@ -71,6 +71,14 @@ impl Terms {
         self.pace.min(self.flow).min(self.cap).min(self.health).min(self.stock)
     }
 
+    /// The same while everybody is let through: pace, flow and cap call no fewer. Stock and ill stores do: nobody is called to
+    /// an empty shelf. The meter and the cap bound the passes as always.
+    pub(super) const fn let_through(self, health_permille: u64) -> Self {
+        let all = self.line;
+        let health = if health_permille >= 1_000 { all } else { self.health };
+        Self { pace: all, flow: all, cap: all, health, ..self }
+    }
+
     /// The term that binds: the smallest; among equals the one nearest to the cause.
     pub(super) fn binding(&self, open: bool, stock_unknown: bool) -> Binding {
         let least = self.room().min(self.line);

@@ -21,6 +21,7 @@ fn seen(gaps: &Gaps) -> Observation<'_> {
         takes: Takes::CAUTIOUS,
         stock: Some(Stock { free: 100_000, ..Stock::default() }),
         health_permille: 1_000,
+        let_through: false,
     }
 }
 
@@ -184,6 +185,29 @@ fn gaps_are_jumped_at_no_cost() {
 }
 
 #[test]
+fn let_through_calls_everybody_whom_the_stock_can_serve() {
+    let gaps = Gaps::default();
+    let look = Observation {
+        issued: 1_000,
+        active: 500,
+        unclaimed: 0,
+        calls_room: 0,
+        let_through: true,
+        stock: Some(Stock { free: 5_000, held: 0, sold: 0 }),
+        ..seen(&gaps)
+    };
+    let decide = |look: Observation<'_>| step(&look, &Settings { active_passes: 500, ..SETTINGS });
+    let all = decide(look);
+    assert_eq!((all.frontier, all.binding), (1_000, Binding::Line), "neither pace nor cap call fewer");
+    assert_eq!(decide(Observation { let_through: false, ..look }).called, 0);
+    assert_eq!(decide(Observation { open: false, ..look }).called, 0, "a pause is a pause");
+    let few = decide(Observation { stock: Some(Stock { free: 600, held: 0, sold: 0 }), ..look });
+    assert!(few.called < 1_000 && few.binding == Binding::Stock, "{few:?}");
+    assert_eq!(decide(Observation { stock: None, ..look }).binding, Binding::Unknown);
+    assert_eq!(decide(Observation { health_permille: 0, ..look }).binding, Binding::Health);
+}
+
+#[test]
 fn the_frontier_never_goes_back_and_never_calls_more_than_any_term() {
     let mut random = 42_u64;
     let mut draw = |below: u64| {
@@ -206,6 +230,7 @@ fn the_frontier_never_goes_back_and_never_calls_more_than_any_term() {
             calls_room: u32::try_from(draw(30)).unwrap(),
             show_permille: draw(1_001),
             health_permille: draw(1_001),
+            let_through: draw(2) == 1,
             stock: Some(Stock { free: draw(40), held: draw(40), sold: 0 }),
             ..seen(&gaps)
         };

@@ -129,8 +129,11 @@ impl Poller {
                 }
                 self.look(&fold, &line, &lanes).await;
                 let now = (self.clock)();
-                if fold.phase(now) == Phase::Open {
+                let phase = fold.phase(now);
+                if phase == Phase::Open {
                     told.count(&calibration.look(&self.view.load(), now));
+                }
+                if matches!(phase, Phase::Open | Phase::Paused) {
                     pause = STEP_MS;
                 }
             }

@@ -68,6 +68,8 @@ pub enum LineState {
     Open,
     /// Open, but certain that nothing is left.
     SoldOut,
+    /// Stopped by the operator for the moment.
+    Paused,
     /// Over.
     Closed,
 }
@@ -80,6 +82,7 @@ impl LineState {
             Self::Scheduled => "scheduled",
             Self::Open => "open",
             Self::SoldOut => "sold_out",
+            Self::Paused => "paused",
             Self::Closed => "closed",
         }
     }
@@ -204,7 +207,8 @@ impl Snapshot {
         match (phase, self.band) {
             (Phase::Scheduled, _) => LineState::Scheduled,
             (Phase::Closed, _) => LineState::Closed,
-            (Phase::Open, Some(Band::SoldOut)) => LineState::SoldOut,
+            (Phase::Open | Phase::Paused, Some(Band::SoldOut)) => LineState::SoldOut,
+            (Phase::Paused, _) => LineState::Paused,
             (Phase::Open, _) => LineState::Open,
         }
     }

@@ -69,7 +69,7 @@ pub(super) fn broken(what: &What) -> Option<&str> {
         What::Recounted(result, _) => of(result),
         What::Emptied(result) | What::Unloaded(result) => of(result),
         What::Free(result) => of(result),
-        What::Gave(_, result) => of(result),
+        What::Gave(_, _, result) => of(result),
         What::Lease(_)
         | What::Claimed(_)
         | What::Page(_)

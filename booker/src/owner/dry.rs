@@ -137,13 +137,12 @@ impl LaneOwner {
 
     /// This owner is none any more.
     pub(super) fn abandon_parked(&mut self, error: LaneError) {
-        let Some(neighbours) = &mut self.neighbours else { return };
-        let (parked, giving) = (std::mem::take(&mut neighbours.parked), std::mem::take(&mut neighbours.giving));
-        for parked in parked {
-            self.reply_hold(parked.wait.reply, Err(error));
-        }
-        for reply in giving.into_values().flatten() {
+        for reply in std::mem::take(&mut self.giving).into_values().flatten() {
             let _ = reply.send(Err(LaneError::Unknown));
+        }
+        let Some(neighbours) = &mut self.neighbours else { return };
+        for parked in std::mem::take(&mut neighbours.parked) {
+            self.reply_hold(parked.wait.reply, Err(error));
         }
     }
 }

@@ -16,6 +16,7 @@ mod transfers;
 mod visitors;
 mod watching;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use tokio::time::Instant;
 
 use crate::answer::{GiveAnswer, LaneError, LaneStatus};
 use crate::committer::{Asked, Bounds, LoadStep};
-use crate::lane::{Asked as Request, Command, From, Lane, LaneConfig};
+use crate::lane::{Asked as Request, Command, From, Lane, LaneConfig, Reply};
 use crate::metrics::{Metrics, TransferMetrics};
 use crate::remote::{Forwarded, Outbox};
 use crate::transfer::Round;
@@ -85,6 +86,7 @@ pub fn lane(
         calls: FuturesUnordered::new(),
         visitors: Visitors::default(),
         confirms: Confirms::default(),
+        giving: HashMap::new(),
         neighbours,
         phase: Phase::Waiting,
         claims: 0,
@@ -126,6 +128,8 @@ pub struct LaneOwner {
     calls: FuturesUnordered<BoxFuture<'static, Done>>,
     visitors: Visitors,
     confirms: Confirms,
+    /// Claims of units that are to leave, and who waits for each.
+    giving: HashMap<HoldId, Vec<Reply<Result<GiveAnswer, LaneError>>>>,
     /// Where the sale has other lanes.
     neighbours: Option<Box<Neighbours>>,
     phase: Phase,
@@ -167,7 +171,7 @@ enum What {
     Unloaded(Result<bool, CallError>),
     Round(Instant, Round),
     Free(Result<LaneStock, CallError>),
-    Gave(HoldId, Result<GiveReply, CallError>),
+    Gave(HoldId, u16, Result<GiveReply, CallError>),
     Asked(u16, Result<GiveAnswer, LaneError>),
     Units(u16, Result<Vec<Entry>, ledger::Error>),
     Fetched(u16, Result<Vec<u64>, LaneError>),
@@ -287,7 +291,7 @@ impl LaneOwner {
             What::Unloaded(result) => self.on_unloaded(result, now),
             What::Round(began, round) => self.on_round(began, round, now),
             What::Free(result) => self.on_free(result, now),
-            What::Gave(id, result) => self.on_gave(id, result),
+            What::Gave(id, to, result) => self.on_gave(id, to, result),
             What::Asked(lane, answer) => self.on_asked(lane, answer, now),
             What::Units(lane, result) => self.on_units(lane, result),
             What::Fetched(lane, answer) => self.on_fetched(lane, answer, now),

@@ -2,16 +2,14 @@
 //!
 //! [`super::dry`] is what becomes of holds that its own lane cannot serve, [`super::transfers`] how units come and go.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use domain::limits::{DRY_HOLD_MS, FETCH_EVERY_MS, FREE_LOOK_MS, ROUND_EVERY_LANE_MS, ROUND_EVERY_MS};
-use domain::{HoldId, ItemId, Lines};
+use domain::{ItemId, Lines};
 use tokio::time::Instant;
 
 use super::visitors::HoldWait;
-use crate::answer::{GiveAnswer, LaneError};
-use crate::lane::Reply;
 use crate::metrics::TransferMetrics;
 use crate::transfer::{Flow, Round};
 
@@ -50,7 +48,6 @@ pub(super) struct Neighbours {
     pub(super) flow: BTreeMap<ItemId, Flow>,
     pub(super) looking: bool,
     pub(super) looked: Instant,
-    pub(super) giving: HashMap<HoldId, Vec<Reply<Result<GiveAnswer, LaneError>>>>,
     pub(super) fetch: Fetch,
 }
 
@@ -82,7 +79,6 @@ impl Neighbours {
             flow: BTreeMap::new(),
             looking: false,
             looked: now,
-            giving: HashMap::new(),
             fetch: Fetch::default(),
         }
     }
@@ -97,7 +93,7 @@ impl Neighbours {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.parked.is_empty() && self.giving.is_empty()
+        self.parked.is_empty()
     }
 
     /// Units were held.

@@ -136,7 +136,7 @@ impl LaneOwner {
             _ => true,
         };
         let moved = self.neighbours.as_ref().is_none_or(|all| all.is_idle());
-        committed && moved && self.visitors.is_idle() && self.confirms.is_idle()
+        committed && moved && self.giving.is_empty() && self.visitors.is_idle() && self.confirms.is_idle()
     }
 
     /// Does what is due.

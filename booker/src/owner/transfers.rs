@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use domain::event::Event as _;
+use domain::event::{Event as _, WITHDRAWN};
 use domain::limits::{FREE_LOOK_MS, GIVE_MS, MAX_CALLS_IN_FLIGHT, MAX_FETCH};
 use domain::{HoldId, ItemId, LaneEvent, Lines, LogId, VisitorHash};
 use ledger::Entry;
@@ -15,6 +15,7 @@ use lua::CallError;
 use lua::lane::{Give, GiveItem, GiveReply, LaneStock};
 use tokio::time::Instant;
 
+use super::siblings::Neighbours;
 use super::tenure::Phase;
 use super::{LaneOwner, What, lane_error};
 use crate::answer::{GiveAnswer, GiveRequest, LaneError};
@@ -203,12 +204,12 @@ impl LaneOwner {
     pub(super) fn accept_give(&mut self, request: GiveRequest, reply: Reply<Result<GiveAnswer, LaneError>>) {
         let GiveRequest { id, to, wanted, urgent } = request;
         let unloaded = self.is_unloaded();
-        let Some(neighbours) = self.neighbours.as_mut().filter(|all| to < all.lanes && to != self.context.config.lane)
-        else {
+        let other = |all: &Neighbours| to < all.lanes && to != self.context.config.lane;
+        if to != WITHDRAWN && !self.neighbours.as_deref().is_some_and(other) {
             let _ = reply.send(Ok(GiveAnswer::Nothing));
             return;
-        };
-        let waiting = neighbours.giving.entry(id).or_default();
+        }
+        let waiting = self.giving.entry(id).or_default();
         waiting.push(reply);
         if waiting.len() > 1 {
             return;
@@ -223,16 +224,18 @@ impl LaneOwner {
         let item = |(item, wanted): (&ItemId, u32)| GiveItem { item: item.clone(), wanted, keep: keep(item) };
         let give = Give { id, to, items: wanted.iter().map(item).collect() };
         let context = self.context.clone();
-        self.start(async move { What::Gave(id, lua::lane::give(&context.redis, &context.keys, &give).await) });
+        self.start(async move { What::Gave(id, to, lua::lane::give(&context.redis, &context.keys, &give).await) });
     }
 
-    pub(super) fn on_gave(&mut self, id: HoldId, result: Result<GiveReply, CallError>) {
+    pub(super) fn on_gave(&mut self, id: HoldId, to: u16, result: Result<GiveReply, CallError>) {
         match result {
             Ok(GiveReply::Record(record)) => match convert::intent(id, &record) {
                 Some(intent) => self.offer(intent),
                 // Decided by an event that this fold does not have: somebody else writes the log. The next look finds out.
                 None => self.answer_give(id, Err(LaneError::Unknown)),
             },
+            // A withdrawal is decided once and for ever, also when it came to nothing: whoever asks again is told the same.
+            Ok(GiveReply::Nothing) if to == WITHDRAWN => self.offer(Intent::Give { id, to, lines: Lines::none() }),
             Ok(GiveReply::Full) => self.answer_give(id, Err(LaneError::Busy)),
             Ok(GiveReply::Nothing | GiveReply::Foreign) => self.answer_give(id, Ok(GiveAnswer::Nothing)),
             Err(error) => {
@@ -247,12 +250,13 @@ impl LaneOwner {
     pub(super) fn answer_give(&mut self, id: HoldId, otherwise: Result<GiveAnswer, LaneError>) {
         let decided = self.fold().and_then(|fold| fold.decided(&id)).map(|decided| match decided.why {
             Some(_) => (GiveAnswer::Nothing, 0),
+            // What an operator withdraws goes to no other lane.
+            None if decided.visitor.as_lane() == Some(WITHDRAWN) => (GiveAnswer::Given { seq: decided.seq }, 0),
             None => (GiveAnswer::Given { seq: decided.seq }, decided.lines.units()),
         });
-        let Some(neighbours) = &mut self.neighbours else { return };
         let answer = decided.map_or(otherwise, |(answer, _)| Ok(answer));
-        let waiting = neighbours.giving.remove(&id).unwrap_or_default();
-        if let (Some((_, units)), false) = (decided, waiting.is_empty()) {
+        let waiting = self.giving.remove(&id).unwrap_or_default();
+        if let (Some(neighbours), Some((_, units)), false) = (&self.neighbours, decided, waiting.is_empty()) {
             neighbours.metrics.units_out.increment(units);
         }
         for reply in waiting {

@@ -190,12 +190,11 @@ impl LaneOwner {
             };
             let lanes = match &event.act {
                 Act::Define { doc, .. } => doc.lanes,
-                Act::Close => {
-                    tenure.closed_at = Some(event.at);
-                    1
-                }
-                Act::Open => 1,
+                _ => self.context.config.doc.borrow().lanes,
             };
+            if event.act == Act::Close {
+                tenure.closed_at = Some(event.at);
+            }
             if let Some(intent) = stock_of(&config.sale, entry.seq, &event, config.lane, lanes) {
                 let known =
                     matches!(&intent, Intent::Stock { from, .. } if tenure.committer.fold().has_stock_from(from));

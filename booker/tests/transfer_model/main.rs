@@ -113,6 +113,22 @@ fn appends_whose_answer_is_lost() {
 }
 
 #[test]
+fn a_unit_is_withdrawn_beside_holds_transfers_and_faults() {
+    holds("withdrawal, holds", 1, Budget { hold: [2, 0], expire: 1, withdraw: 1, ..Budget::default() }, STATES);
+    holds("withdrawals, a transfer", 2, Budget { ask: [0, 1], withdraw: 2, ..Budget::default() }, STATES);
+    holds(
+        "withdrawal, crash",
+        1,
+        Budget { hold: [1, 0], withdraw: 1, crash: 1, claim: 1, ..Budget::default() },
+        STATES,
+    );
+    holds("withdrawal, loss", 1, Budget { hold: [1, 0], withdraw: 1, loss: 1, ..Budget::default() }, STATES);
+    holds("withdrawal, rollback", 1, Budget { hold: [1, 0], withdraw: 1, rollback: 1, ..Budget::default() }, STATES);
+    holds("withdrawal, given up", 1, Budget { withdraw: 2, give_up: 2, ..Budget::default() }, STATES);
+    holds("withdrawal, question", 1, Budget { ask: [0, 1], withdraw: 1, question: 1, ..Budget::default() }, STATES);
+}
+
+#[test]
 fn somebody_asks_whether_it_is_sold_out() {
     holds("question", 1, Budget { ask: [0, 1], question: 2, ..Budget::default() }, STATES);
     holds("question, a hold", 1, Budget { hold: [1, 1], ask: [0, 1], question: 1, ..Budget::default() }, STATES);

@@ -6,9 +6,9 @@ use booker::committer::{LoadAnswer, LoadStep, SettleAnswer, SettleStep};
 use booker::convert::{self, LoadCall};
 use booker::decide::Intent;
 use booker::transfer::{self, Verdict};
-use domain::event::Event as _;
+use domain::event::{Event as _, WITHDRAWN};
 use domain::limits::MAX_HOLDS_PER_PASS;
-use domain::{HoldId, HoldState, LaneEvent, RefuseReason, VisitorHash};
+use domain::{HoldId, HoldState, LaneEvent, Lines, RefuseReason, VisitorHash};
 use ledger::Head;
 use lua::lane::{
     ConfirmReply, ConfirmRequest, Give, GiveItem, GiveReply, HoldGroup, HoldReply, HoldRequest, LaneState, LoadReply,
@@ -46,6 +46,7 @@ impl World {
                 add(("expire", l, n), &|world| world.expire(l, v));
             }
             add(("asks for a unit", l, 0), &|world| world.ask(l));
+            add(("a unit is withdrawn", l, 0), &|world| world.withdraw(l));
             add(("forms a group", l, 0), &|world| world.form(l));
             add(("append arrives", l, 0), &|world| world.append(l));
             add(("gives an append up", l, 0), &|world| world.give_up(l));
@@ -158,6 +159,27 @@ impl World {
         if let Ok(GiveReply::Record(record)) = given {
             self.left.ask[l] -= 1;
             self.offer(from, intent_of(claim, &record));
+        }
+    }
+
+    /// Lane `l` is asked for a unit that is to leave the sale; the same withdrawal however often it is asked.
+    fn withdraw(&mut self, l: usize) {
+        if self.left.withdraw == 0 || self.lanes[l].owner.is_none() {
+            return;
+        }
+        let nobody = VisitorHash::for_lane(WITHDRAWN);
+        let claim = HoldId::derive(&NAMES.sale, number(l), &nobody, &self.left.withdraw.to_string());
+        let item = GiveItem { item: NAMES.item.clone(), wanted: 1, keep: 0 };
+        let given = self.lanes[l].redis_mut().give(&Give { id: claim, to: WITHDRAWN, items: vec![item] });
+        let intent = match given {
+            Ok(GiveReply::Record(record)) => intent_of(claim, &record),
+            Ok(GiveReply::Nothing) => Some(Intent::Give { id: claim, to: WITHDRAWN, lines: Lines::none() }),
+            _ => return,
+        };
+        self.offer(l, intent);
+        // It is asked again until the log has its outcome.
+        if self.lanes[l].fold.decided(&claim).is_some() {
+            self.left.withdraw -= 1;
         }
     }
 
@@ -330,10 +352,11 @@ impl World {
                 return Err(format!("H12: lane {l}: a held unit went to the other lane"));
             }
         }
-        if allocated + self.on_their_way() != u64::from(self.units) {
+        if allocated + self.on_their_way() + self.withdrawn() != u64::from(self.units) {
             return Err(format!(
-                "I1: {allocated} allocated and {} on their way, of {}",
+                "I1: {allocated} allocated, {} on their way and {} withdrawn, of {}",
                 self.on_their_way(),
+                self.withdrawn(),
                 self.units
             ));
         }

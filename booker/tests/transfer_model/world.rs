@@ -9,7 +9,7 @@ use booker::committer::{Bounds, Committer};
 use booker::decide::Intent;
 use booker::fold::LaneFold;
 use booker::transfer::Round;
-use domain::event::Event as _;
+use domain::event::{Event as _, WITHDRAWN};
 use domain::{Fingerprint, HoldId, ItemId, LaneEvent, Lines, LogId, Millis, SaleId, VisitorHash};
 use lua::lane::{LaneState, LaneStock};
 use lua::model::LaneModel;
@@ -56,6 +56,8 @@ pub(crate) struct Budget {
     pub(crate) expire: u8,
     /// Units that lane n asks the other one for.
     pub(crate) ask: [u8; LANES],
+    /// Withdrawals of a unit.
+    pub(crate) withdraw: u8,
     pub(crate) crash: u8,
     pub(crate) claim: u8,
     pub(crate) loss: u8,
@@ -205,11 +207,21 @@ impl World {
         (given(0) + given(1)).saturating_sub(received(0) + received(1))
     }
 
+    /// Units that an operator withdrew, by the lanes' logs.
+    pub(crate) fn withdrawn(&self) -> u64 {
+        let gone = |event: &LaneEvent| match event {
+            LaneEvent::TransferOut { to: WITHDRAWN, lines, .. } => lines.units(),
+            _ => 0,
+        };
+        self.lanes.iter().flat_map(|lane| lane.log.iter().map(gone)).sum()
+    }
+
     /// Units that nobody has: free somewhere, or between the lanes.
     pub(crate) fn really_free(&self) -> bool {
         let free = |lane: &Lane| lane.redis.items.get(&NAMES.item).is_some_and(|stock| stock.free > 0);
         let claimed = |lane: &Lane| {
-            let live = |record: &lua::lane::Record| record.state.is_live() && record.visitor.as_lane().is_some();
+            let other = |record: &lua::lane::Record| record.visitor.as_lane().is_some_and(|lane| lane != WITHDRAWN);
+            let live = |record: &lua::lane::Record| record.state.is_live() && other(record);
             lane.redis.holds.values().any(live)
         };
         self.on_their_way() > 0 || self.lanes.iter().any(|lane| free(lane) || claimed(lane) || self.coming_in(lane))

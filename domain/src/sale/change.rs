@@ -85,7 +85,8 @@ impl SaleDoc {
         for (n, item) in new.items.iter().enumerate() {
             let before = old.get(&item.id).copied().unwrap_or(0);
             match item.units.checked_sub(before) {
-                Some(0) => {}
+                // A new item's lanes have to know it, also without units.
+                Some(0) if old.contains_key(&item.id) => {}
                 Some(more) => drop(stock.insert(item.id.clone(), more)),
                 None => mistakes.push(Mistake::new(
                     format!("items[{n}].units"),

@@ -15,6 +15,8 @@ pub enum Phase {
     Scheduled,
     /// Open.
     Open,
+    /// Open, and stopped by the operator for the moment.
+    Paused,
     /// Over.
     Closed,
 }
@@ -26,6 +28,7 @@ impl Phase {
         match self {
             Self::Scheduled => "scheduled",
             Self::Open => "open",
+            Self::Paused => "paused",
             Self::Closed => "closed",
         }
     }
@@ -38,6 +41,25 @@ pub struct StockAct {
     pub seq: u64,
     /// Units added per item.
     pub lines: BTreeMap<ItemId, u64>,
+    /// The Idempotency-Key it was asked for with; empty: it came with the document.
+    pub key: String,
+}
+
+/// Units that an operator withdrew, or is about to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Withdrawal {
+    /// Seq of the act in the sale's log.
+    pub seq: u64,
+    /// When it was recorded.
+    pub at: Millis,
+    /// Of which item.
+    pub item: ItemId,
+    /// Units that were to leave.
+    pub units: u64,
+    /// The Idempotency-Key it was asked for with.
+    pub key: String,
+    /// Units that have left; `None`: not all lanes have said.
+    pub left: Option<u64>,
 }
 
 /// An event that cannot follow what was folded so far: the log is damaged.
@@ -57,6 +79,9 @@ pub enum BadFold {
     /// The document is that of another sale.
     #[error("event {0} defines another sale")]
     AnotherSale(u64),
+    /// The act is about an item or a waiting room that the sale has not got.
+    #[error("event {0} changes what the sale has not got")]
+    Nothing(u64),
 }
 
 /// A sale as its log says it is.
@@ -64,7 +89,7 @@ pub enum BadFold {
 pub struct SaleFold {
     /// Seq of the last event folded.
     pub seq: u64,
-    /// Seq of the last `Define`: the revision that `If-Match` compares.
+    /// Seq of the last act that changed the document: the revision that `If-Match` compares.
     pub revision: u64,
     /// The document as of that revision.
     pub doc: Arc<SaleDoc>,
@@ -72,6 +97,16 @@ pub struct SaleFold {
     pub opened: Option<Millis>,
     /// When it was closed by hand, the first time. Final.
     pub closed: Option<Millis>,
+    /// What visitors are told while it is paused; `None`: it is not.
+    pub paused: Option<String>,
+    /// When it last went on after a pause, and in how many milliseconds the pace grows to its full height.
+    pub resumed: Option<(Millis, u64)>,
+    /// All withdrawals, in order.
+    pub withdrawals: Vec<Withdrawal>,
+    /// New visitors may join the line.
+    pub joining: bool,
+    /// Everybody is called whom the stock can serve.
+    pub let_through: bool,
     /// All stock that was ever added, in order.
     pub stock: Vec<StockAct>,
 }
@@ -82,10 +117,21 @@ impl SaleFold {
     /// # Errors
     /// [`BadFold::NotDefined`] when it is no `Define`.
     pub fn begin(seq: u64, event: &SaleEvent) -> Result<Self, BadFold> {
-        let Act::Define { doc, stock } = &event.act else { return Err(BadFold::NotDefined(seq)) };
-        let mut fold =
-            Self { seq, revision: seq, doc: Arc::new((**doc).clone()), opened: None, closed: None, stock: Vec::new() };
-        fold.add(seq, stock);
+        let Act::Define { doc, .. } = &event.act else { return Err(BadFold::NotDefined(seq)) };
+        let mut fold = Self {
+            seq,
+            revision: seq,
+            doc: Arc::new((**doc).clone()),
+            opened: None,
+            closed: None,
+            paused: None,
+            resumed: None,
+            withdrawals: Vec::new(),
+            joining: true,
+            let_through: false,
+            stock: Vec::new(),
+        };
+        fold.add(seq, &event.act);
         Ok(fold)
     }
 
@@ -100,21 +146,80 @@ impl SaleFold {
         }
         match &event.act {
             Act::Define { doc, .. } if doc.id != self.doc.id => return Err(BadFold::AnotherSale(seq)),
-            Act::Define { doc, stock } => {
-                self.revision = seq;
-                self.doc = Arc::new((**doc).clone());
-                self.add(seq, stock);
-            }
+            Act::Define { doc, .. } => self.change(seq, |now| {
+                *now = (**doc).clone();
+                Some(())
+            })?,
+            Act::Pace { per_minute } => self.change(seq, |doc| {
+                doc.room_mut()?.pace_per_minute = *per_minute;
+                Some(())
+            })?,
+            Act::Cap { active_passes } => self.change(seq, |doc| {
+                doc.room_mut()?.active_passes = *active_passes;
+                Some(())
+            })?,
+            Act::Stock { item, units, .. } => self.change(seq, |doc| {
+                let item = doc.items.iter_mut().find(|known| known.id == *item)?;
+                item.units = item.units.checked_add(*units)?;
+                Some(())
+            })?,
             Act::Open => self.opened = self.opened.or(Some(event.at)),
+            Act::Pause { message } => self.paused = Some(message.clone()),
+            Act::Resume { ramp_ms } => {
+                self.paused = None;
+                self.resumed = Some((event.at, *ramp_ms));
+            }
+            Act::Withdraw { item, units, key } => {
+                self.doc.item(item).ok_or(BadFold::Nothing(seq))?;
+                let (item, key) = (item.clone(), key.clone());
+                self.withdrawals.push(Withdrawal { seq, at: event.at, item, units: *units, key, left: None });
+            }
+            Act::Withdrawn { of, units } => self.withdrawn(seq, *of, *units)?,
+            Act::Joining { open } => self.joining = *open,
+            Act::LetThrough { on } => self.let_through = *on,
             Act::Close => self.closed = self.closed.or(Some(event.at)),
         }
+        self.add(seq, &event.act);
         self.seq = seq;
         Ok(())
     }
 
-    fn add(&mut self, seq: u64, stock: &BTreeMap<ItemId, u64>) {
-        if !stock.is_empty() {
-            self.stock.push(StockAct { seq, lines: stock.clone() });
+    /// Changes the document; `None` from `how`: there is nothing that could be changed so.
+    fn change(&mut self, seq: u64, how: impl FnOnce(&mut SaleDoc) -> Option<()>) -> Result<(), BadFold> {
+        let mut doc = (*self.doc).clone();
+        how(&mut doc).ok_or(BadFold::Nothing(seq))?;
+        self.revision = seq;
+        self.doc = Arc::new(doc);
+        Ok(())
+    }
+
+    /// The last withdrawal, while not all lanes have said what they gave. There is one at a time.
+    #[must_use]
+    pub fn withdrawing(&self) -> Option<&Withdrawal> {
+        self.withdrawals.last().filter(|last| last.left.is_none())
+    }
+
+    fn withdrawn(&mut self, seq: u64, of: u64, units: u64) -> Result<(), BadFold> {
+        let open = self.withdrawing().filter(|open| open.seq == of && units <= open.units);
+        let item = open.ok_or(BadFold::Nothing(seq))?.item.clone();
+        if units > 0 {
+            self.change(seq, |doc| {
+                let item = doc.items.iter_mut().find(|known| known.id == item)?;
+                item.units = item.units.checked_sub(units)?;
+                Some(())
+            })?;
+        }
+        if let Some(open) = self.withdrawals.last_mut() {
+            open.left = Some(units);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, seq: u64, act: &Act) {
+        let lines = act.stock();
+        if !lines.is_empty() {
+            let key = if let Act::Stock { key, .. } = act { key.clone() } else { String::new() };
+            self.stock.push(StockAct { seq, lines, key });
         }
     }
 
@@ -124,7 +229,7 @@ impl SaleFold {
         if self.closed.is_some() || self.doc.closes_at.is_some_and(|at| at <= now) {
             Phase::Closed
         } else if self.opened.is_some() || self.doc.opens_at.is_some_and(|at| at <= now) {
-            Phase::Open
+            if self.paused.is_some() { Phase::Paused } else { Phase::Open }
         } else {
             Phase::Scheduled
         }

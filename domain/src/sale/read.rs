@@ -213,7 +213,7 @@ fn read_items(t: &mut Reader<'_>) -> Option<Vec<Item>> {
             t.wrong("id", id, "must be the only item of this id");
         }
         let title = t.text("title", MAX_TITLE_CHARS);
-        let units = t.number("units", 1..=MAX_UNITS);
+        let units = t.number("units", 0..=MAX_UNITS);
         let units = t.need("units", units);
         let price = read_price(t, &mut currency);
         Some(Item { id: id?, title, units: units?, price })

@@ -98,13 +98,13 @@ fn all_mistakes_of_a_document_are_reported_together() {
             "hold.payng_ttl = \"10m\": unknown key, did you mean \"paying_ttl\"?",
             "limits.units_per_visitor = -1: must be 1 to 1000000",
             "lanes = 1025: must be 1 to 1024",
-            "items[0].units = -3: must be 1 to 100000000",
+            "items[0].units = -3: must be 0 to 100000000",
             "items[0].price.amount = 129.0: must be an amount of EUR as text, such as \"129.00\"",
             "items[1].id = standing: must be the only item of this id",
-            "items[1].units = 100000001: must be 1 to 100000000",
+            "items[1].units = 100000001: must be 0 to 100000000",
             "items[1].price.currency = KRW: must be the same for all items of a sale",
             "items[2].id: is missing",
-            "items[2].units = \"many\": must be 1 to 100000000",
+            "items[2].units = \"many\": must be 0 to 100000000",
             "items[2].price.currency = \"euro\": must be text of 1 to 3 characters without control characters",
             "item = 3: unknown key, did you mean \"items\"?",
         ]
@@ -141,7 +141,7 @@ fn json_says_the_same_as_toml() {
     );
     assert_eq!(
         said(&mistakes.unwrap_err()),
-        ["lanes = 18446744073709552000.0: must be 1 to 1024", "items[0].units = 1.5: must be 1 to 100000000"]
+        ["lanes = 18446744073709552000.0: must be 1 to 1024", "items[0].units = 1.5: must be 0 to 100000000"]
     );
 }
 
@@ -246,6 +246,44 @@ fn a_fold_knows_its_revision_and_all_stock() {
     assert_eq!((fold.seq, fold.revision, fold.doc.items[0].units), (4, 4, 4));
     let stock: Vec<(u64, u64)> = fold.stock.iter().map(|act| (act.seq, act.lines[&item("x")])).collect();
     assert_eq!(stock, [(1, 1), (3, 3)]);
+}
+
+#[test]
+fn a_paused_sale_is_open_again_when_resumed() {
+    let doc = read("id = \"a\"\nadmission = \"none\"\nitems = [{ id = \"x\", units = 1 }]");
+    let mut fold = SaleFold::begin(1, &event(5, define(&doc, doc.initial_stock()))).unwrap();
+    fold.apply(2, &event(6, Act::Pause { message: "a moment".to_owned() })).unwrap();
+    assert_eq!((fold.phase(Millis(9)), fold.resumed), (Phase::Scheduled, None), "not open yet");
+    fold.apply(3, &event(10, Act::Open)).unwrap();
+    assert_eq!((fold.phase(Millis(11)), fold.paused.as_deref()), (Phase::Paused, Some("a moment")));
+    fold.apply(4, &event(1_000, Act::Resume { ramp_ms: 900 })).unwrap();
+    assert_eq!((fold.phase(Millis(1_000)), fold.paused.as_deref()), (Phase::Open, None));
+    assert_eq!(fold.resumed, Some((Millis(1_000), 900)));
+    fold.apply(5, &event(2_000, Act::Pause { message: String::new() })).unwrap();
+    fold.apply(6, &event(3_000, Act::Close)).unwrap();
+    assert_eq!(fold.phase(Millis(3_000)), Phase::Closed, "closed is closed, paused or not");
+    assert_eq!(fold.revision, 1, "none of these changes the document");
+}
+
+#[test]
+fn pace_cap_and_stock_change_the_document_and_its_revision() {
+    let doc = read(SUMMER_NIGHT);
+    let mut fold = SaleFold::begin(1, &event(5, define(&doc, doc.initial_stock()))).unwrap();
+    fold.apply(2, &event(6, Act::Pace { per_minute: 77 })).unwrap();
+    fold.apply(3, &event(7, Act::Cap { active_passes: 8 })).unwrap();
+    fold.apply(4, &event(8, Act::Stock { item: item("standing"), units: 5, key: "k".to_owned() })).unwrap();
+    let room = fold.doc.room().unwrap();
+    assert_eq!((room.pace_per_minute, room.active_passes, fold.doc.items[0].units), (77, 8, 10_005));
+    assert_eq!((fold.revision, fold.stock.last().unwrap().lines[&item("standing")]), (4, 5));
+    assert_eq!(
+        fold.apply(5, &event(9, Act::Stock { item: item("nothing"), units: 1, key: String::new() })),
+        Err(BadFold::Nothing(5)),
+        "an act about an item that is not there is no act of this sale"
+    );
+    assert_eq!(fold.seq, 4);
+    let open = read("id = \"a\"\nadmission = \"none\"\nitems = [{ id = \"x\", units = 1 }]");
+    let mut fold = SaleFold::begin(1, &event(5, define(&open, open.initial_stock()))).unwrap();
+    assert_eq!(fold.apply(2, &event(6, Act::Pace { per_minute: 1 })), Err(BadFold::Nothing(2)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A sale as its operator sees it: the document, and what it does at the moment.
 
 use booker::LaneStatus;
-use domain::sale::SaleFold;
+use domain::sale::{SaleFold, Withdrawal};
 use domain::{ItemId, Millis};
 use serde::Serialize;
 use serde_json::Value;
@@ -31,6 +31,17 @@ pub(crate) struct SaleViewBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     closed_at: Option<String>,
+    /// What visitors are told while it is paused; absent when it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pause_message: Option<&'a str>,
+    /// What was withdrawn, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    withdrawals: Vec<WithdrawalBody<'a>>,
+    /// New visitors may join the line.
+    joining: bool,
+    /// Everybody is called whom the stock can serve.
+    let_through: bool,
     /// The document, as it can be applied again.
     #[schema(value_type = Object)]
     doc: Value,
@@ -117,6 +128,29 @@ struct LaneFigures {
     redis_failing: bool,
 }
 
+/// Units that were to leave the sale.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Withdrawal)]
+pub(crate) struct WithdrawalBody<'a> {
+    /// Seq of the act in the sale's log.
+    seq: u64,
+    /// Of which item.
+    #[schema(value_type = String)]
+    item: &'a ItemId,
+    /// Units that were asked for.
+    units: u64,
+    /// Units that have left: fewer where others were faster; absent until all lanes have said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    withdrawn: Option<u64>,
+}
+
+impl<'a> WithdrawalBody<'a> {
+    fn of(act: &'a Withdrawal) -> Self {
+        Self { seq: act.seq, item: &act.item, units: act.units, withdrawn: act.left }
+    }
+}
+
 /// The view of one sale; `handle`: what this process serves it with, if it does already.
 pub(super) fn view<'a>(fold: &'a SaleFold, handle: Option<&'a SaleHandle>, now: Millis) -> SaleViewBody<'a> {
     SaleViewBody {
@@ -126,6 +160,10 @@ pub(super) fn view<'a>(fold: &'a SaleFold, handle: Option<&'a SaleHandle>, now: 
         seq: fold.seq,
         opened_at: fold.opened.map(|at| at.to_string()),
         closed_at: fold.closed.map(|at| at.to_string()),
+        pause_message: fold.paused.as_deref(),
+        withdrawals: fold.withdrawals.iter().map(WithdrawalBody::of).collect(),
+        joining: fold.joining,
+        let_through: fold.let_through,
         doc: fold.doc.to_value(),
         live: handle.map(live),
     }

@@ -2,9 +2,11 @@
 
 pub(crate) mod acts;
 mod figures;
+pub(crate) mod hand;
 pub(crate) mod health;
 mod key;
 pub(crate) mod sales;
+pub(crate) mod stock;
 
 use crate::call::Call;
 use crate::front::Api;
@@ -25,7 +27,14 @@ routes! {
         GetSale = Confirm GET "/admin/v1/sales/{sale}";
         PutSale = Confirm PUT "/admin/v1/sales/{sale}";
         OpenSale = Confirm POST "/admin/v1/sales/{sale}/open";
+        PauseSale = Confirm POST "/admin/v1/sales/{sale}/pause";
+        ResumeSale = Confirm POST "/admin/v1/sales/{sale}/resume";
         CloseSale = Confirm POST "/admin/v1/sales/{sale}/close";
+        SetPace = Confirm PUT "/admin/v1/sales/{sale}/pace";
+        SetCap = Confirm PUT "/admin/v1/sales/{sale}/cap";
+        SetJoining = Confirm PUT "/admin/v1/sales/{sale}/joining";
+        LetThrough = Confirm PUT "/admin/v1/sales/{sale}/let-through";
+        ChangeStock = Confirm POST "/admin/v1/sales/{sale}/items/{item}/stock";
         Audit = Confirm GET "/admin/v1/sales/{sale}/audit";
         Events = Confirm GET "/admin/v1/sales/{sale}/events";
     }
@@ -55,7 +64,7 @@ impl Api for Operators {
             Op::ProblemPage => problem(call),
             Op::ListSales => sales::list(call),
             Op::GetSale => sales::get(call),
-            Op::PutSale | Op::OpenSale | Op::CloseSale | Op::Audit | Op::Events => return None,
+            _ => return None,
         })
     }
 
@@ -63,7 +72,14 @@ impl Api for Operators {
         match op {
             Op::PutSale => sales::put(call).await,
             Op::OpenSale => acts::open(call).await,
+            Op::PauseSale => hand::pause(call).await,
+            Op::ResumeSale => hand::resume(call).await,
             Op::CloseSale => acts::close(call).await,
+            Op::SetPace => hand::pace(call).await,
+            Op::SetCap => hand::cap(call).await,
+            Op::SetJoining => hand::joining(call).await,
+            Op::LetThrough => hand::let_through(call).await,
+            Op::ChangeStock => stock::change(call).await,
             Op::Audit => acts::audit(call).await,
             Op::Events => acts::events(call).await,
             // The rest has been answered at once.

@@ -101,7 +101,7 @@ pub(super) fn may_sell(call: &Call, doc: &SaleDoc) -> Result<(), Problem> {
 }
 
 /// The revision that the change is for; 0: no such sale may exist.
-fn precondition(call: &Call) -> Result<Option<u64>, Problem> {
+pub(super) fn precondition(call: &Call) -> Result<Option<u64>, Problem> {
     if let Some(value) = call.headers().get(IF_NONE_MATCH) {
         return if value == "*" { Ok(Some(0)) } else { Err(bad("If-None-Match", "", "must be *")) };
     }
@@ -155,9 +155,16 @@ pub(super) fn refusal(error: SalesError) -> Problem {
         SalesError::Invalid(errors) => mistakes(errors).outcome(Outcome::Refused),
         SalesError::TagClash(_) => bad("id", "", text).outcome(Outcome::Refused),
         SalesError::Closed | SalesError::Over(_) => Problem::new(Name::SaleClosed, text).outcome(Outcome::Refused),
+        SalesError::KeyReused => Problem::new(Name::KeyReused, text).outcome(Outcome::Refused),
+        SalesError::NoRoom => bad("admission", "none", text).outcome(Outcome::Refused),
+        SalesError::NoItem(_) => Problem::new(Name::NotFound, text).outcome(Outcome::Refused),
+        SalesError::TooFewUnits(_) => Problem::new(Name::TooFewFree, text).outcome(Outcome::Refused),
+        SalesError::TooManyUnits(_) => bad("units", "", text).outcome(Outcome::Refused),
         SalesError::Unknown(_) => Problem::new(Name::Unavailable, text).outcome(Outcome::Unknown).retry_after(RETRY_MS),
-        SalesError::Overtaken | SalesError::Damaged(_) | SalesError::Encode(_) | SalesError::Store(_) => {
-            Problem::new(Name::Unavailable, text).outcome(Outcome::Refused).retry_after(RETRY_MS)
-        }
+        SalesError::Overtaken
+        | SalesError::Withdrawing
+        | SalesError::Damaged(_)
+        | SalesError::Encode(_)
+        | SalesError::Store(_) => Problem::new(Name::Unavailable, text).outcome(Outcome::Refused).retry_after(RETRY_MS),
     }
 }

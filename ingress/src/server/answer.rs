@@ -9,14 +9,58 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::phase::Phase;
 
 /// A request as it comes from the socket.
 pub(crate) type Request = http::Request<Incoming>;
-/// An answer, its body in one piece.
-pub(crate) type Response = http::Response<Full<Bytes>>;
+/// An answer.
+pub(crate) type Response = http::Response<Content>;
+
+/// The body of an answer.
+pub(crate) enum Content {
+    /// In one piece: nearly every one.
+    Whole(Full<Bytes>),
+    /// Comes in pieces, as there is something to say.
+    Stream(Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>),
+}
+
+impl Content {
+    /// The body, where it is in one piece.
+    pub(crate) fn whole(self) -> Bytes {
+        match self {
+            Self::Whole(body) => body.into_inner().unwrap_or_default(),
+            Self::Stream(_) => Bytes::new(),
+        }
+    }
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Whole(body) => Pin::new(body).poll_frame(cx),
+            Self::Stream(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Stream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Stream(body) => body.size_hint(),
+        }
+    }
+}
 
 /// The answer of a handler. What memory alone can answer costs no allocation for a future.
 #[allow(clippy::large_enum_variant, reason = "moved twice per request, and a box would cost more")]
@@ -68,7 +112,6 @@ impl<H: Handler> hyper::service::Service<Request> for Service<H> {
     type Future = Answering;
 
     fn call(&self, request: Request) -> Answering {
-        use hyper::body::Body as _;
         let phase = &self.connection.phase;
         phase.handling(!request.body().is_end_stream());
         Answering(self.handler.handle(request, &self.connection))

@@ -8,6 +8,7 @@ pub(crate) mod drive;
 pub(crate) mod phase;
 pub(crate) mod proxy;
 pub(crate) mod slots;
+pub(crate) mod stream;
 pub(crate) mod tls;
 
 use std::io;

@@ -130,8 +130,8 @@ pub(crate) async fn receipt(call: Call) -> Result<Response, Problem> {
         None => {
             let line = sale.line.as_ref().ok_or_else(nobody)?;
             let unanswered = |error| match error {
-                admission::LineError::NotOpen => nobody(),
-                error => outcome::line(error, &sale.fold.doc, call.now()),
+                admission::LineError::NotOpen | admission::LineError::NotJoining => nobody(),
+                error => outcome::line(error, &sale.fold, call.now()),
             };
             line.come(hash).await.map_err(unanswered)?.index
         }

@@ -2,7 +2,7 @@
 
 use booker::{HoldAnswer, HoldRequest, HoldView, LookAnswer, PassRef, ReleaseAnswer};
 use domain::limits::{HTTP_BODY_BYTES, MAX_HOLDS_PER_PASS, MAX_HOLDS_WITHOUT_PASS};
-use domain::{HoldId, HoldState, ItemId, Lines, RefuseReason, SaleDoc, SaleId, VisitorHash};
+use domain::{HoldId, HoldState, ItemId, Lines, Phase, RefuseReason, SaleDoc, SaleId, VisitorHash};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use serde::Serialize;
@@ -111,7 +111,11 @@ pub(crate) async fn post(mut call: Call) -> Result<Response, Problem> {
 /// Whether a new hold may be made: the pass to make it with, where the sale needs one.
 fn may_hold(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Option<PassRef>, Problem> {
     let now = call.now();
-    outcome::open(sale.phase(now), &sale.fold.doc, now)?;
+    let phase = sale.phase(now);
+    outcome::open(phase, &sale.fold.doc, now)?;
+    if phase == Phase::Paused {
+        return Err(outcome::paused(&sale.fold));
+    }
     if sale.line.is_none() {
         return Ok(None);
     }

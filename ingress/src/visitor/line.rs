@@ -9,7 +9,7 @@ use domain::{ItemId, Millis};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::catalogue;
+use super::{catalogue, outcome};
 use crate::app::SaleHandle;
 use crate::call::Call;
 use crate::problem::Problem;
@@ -17,8 +17,9 @@ use crate::rendered::Rendered;
 use crate::reply::Response;
 use crate::schema;
 
-/// How soon to look again while the sale is open, and otherwise, milliseconds.
+/// How soon to look again while the sale is open, while it is paused, and otherwise, milliseconds.
 const POLL_OPEN_MS: u64 = 2_000;
+const POLL_PAUSED_MS: u64 = 5_000;
 const POLL_QUIET_MS: u64 = 30_000;
 
 /// The line, the same for everybody.
@@ -34,6 +35,10 @@ pub(crate) struct LineBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pace_per_minute: Option<u32>,
+    /// Whether new visitors may join; absent where the sale has no waiting room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    joining: Option<bool>,
     /// What is left, by item.
     items: Vec<StockBody<'a>>,
     /// When to ask again, milliseconds.
@@ -104,8 +109,13 @@ fn render(sale: &SaleHandle, shot: &Snapshot, from: &From) -> Rendered {
         state: state.as_str(),
         frontier: shot.frontier,
         pace_per_minute: sale.fold.doc.room().map(|room| room.pace_per_minute),
+        joining: sale.fold.doc.room().map(|_| sale.fold.joining),
         items: shot.items.iter().map(|item| StockBody { item: &item.item, stock: item.band.as_str() }).collect(),
-        poll_in_ms: if from.phase == Phase::Open { POLL_OPEN_MS } else { POLL_QUIET_MS },
+        poll_in_ms: match from.phase {
+            Phase::Open => POLL_OPEN_MS,
+            Phase::Paused => POLL_PAUSED_MS,
+            Phase::Scheduled | Phase::Closed => POLL_QUIET_MS,
+        },
         message: message(sale, shot, from.phase),
         as_of: None,
     };
@@ -128,8 +138,11 @@ fn message(sale: &SaleHandle, shot: &Snapshot, phase: Phase) -> String {
             None => "The sale has not opened yet.".to_owned(),
         },
         (Phase::Closed, _) => "The sale is over.".to_owned(),
-        (Phase::Open, Some(Band::SoldOut)) => "Everything is sold.".to_owned(),
-        (Phase::Open, Some(Band::Held)) => "All units are in checkout. Some may come back; places are kept.".to_owned(),
-        (Phase::Open, _) => String::new(),
+        (Phase::Paused, band) if band != Some(Band::SoldOut) || sale.fold.paused.as_deref() != Some("") => {
+            outcome::pause_message(&sale.fold)
+        }
+        (Phase::Open | Phase::Paused, Some(Band::SoldOut)) => "Everything is sold.".to_owned(),
+        (_, Some(Band::Held)) => "All units are in checkout. Some may come back; places are kept.".to_owned(),
+        _ => String::new(),
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod bookings;
 pub(crate) mod catalogue;
 pub(crate) mod draw;
+pub(crate) mod events;
 pub(crate) mod holds;
 pub(crate) mod identity;
 pub(crate) mod line;
@@ -47,6 +48,7 @@ routes! {
         GetLeaves = Catalogue GET "/v1/sales/{sale}/draw/leaves";
         GetChallenge = Status GET "/v1/sales/{sale}/challenge";
         GetTicket = Status GET "/v1/sales/{sale}/ticket";
+        FollowTicket = Status GET "/v1/sales/{sale}/ticket/events";
         MakeVisitor = Hold POST "/v1/visitors";
         JoinLine = Hold POST "/v1/sales/{sale}/tickets";
         ClaimPass = Hold POST "/v1/sales/{sale}/passes";
@@ -87,6 +89,7 @@ impl Api for Visitors {
             Op::GetReceipt | Op::GetLeaves => return None,
             Op::GetChallenge => proof::get(call),
             Op::GetTicket => tickets::get(call),
+            Op::FollowTicket => events::get(call),
             Op::MakeVisitor | Op::JoinLine | Op::ClaimPass | Op::Leave | Op::Hold => return None,
             Op::GetHold | Op::ReleaseHold | Op::Confirm => return None,
             Op::ListBookings | Op::GetBooking | Op::CancelBooking => return None,

@@ -3,7 +3,7 @@
 use admission::{LineError, NotYet};
 use booker::LaneError;
 use domain::outcome::Outcome;
-use domain::sale::Phase;
+use domain::sale::{Phase, SaleFold};
 use domain::{Millis, RefuseReason, SaleDoc};
 
 use crate::problem::{Name, Problem};
@@ -12,6 +12,8 @@ use crate::problem::{Name, Problem};
 const SOON_MS: u64 = 1_000;
 /// When an operator has to act first.
 const LATER_MS: u64 = 30_000;
+/// During a pause: it ends at a moment nobody knows.
+const PAUSED_MS: u64 = 5_000;
 /// Longest time a sale's opening is given as Retry-After: clocks and plans change.
 const OPENING_MOST_MS: u64 = 3_600_000;
 
@@ -32,9 +34,11 @@ pub(crate) fn lane(error: LaneError) -> Problem {
 }
 
 /// Nothing was decided by the line.
-pub(crate) fn line(error: LineError, doc: &SaleDoc, now: Millis) -> Problem {
+pub(crate) fn line(error: LineError, sale: &SaleFold, now: Millis) -> Problem {
     let (name, outcome, detail) = match error {
-        LineError::NotOpen => return not_open(doc, now),
+        LineError::NotOpen => return not_open(&sale.doc, now),
+        LineError::Paused => return paused(sale),
+        LineError::NotJoining => return not_joining(),
         LineError::Closed => return closed(),
         LineError::Drawing => return drawing(),
         LineError::Unpaid(_) => return refused(Name::ProofNeeded, "A new place has to be paid for with work."),
@@ -47,12 +51,25 @@ pub(crate) fn line(error: LineError, doc: &SaleDoc, now: Millis) -> Problem {
     Problem::new(name, detail).outcome(outcome).retry_after(SOON_MS)
 }
 
-/// Refuses when the sale is not open.
+/// Refuses when the sale is not open. A pause is for those to refuse whom it stops.
 pub(crate) fn open(phase: Phase, doc: &SaleDoc, now: Millis) -> Result<(), Problem> {
     match phase {
         Phase::Scheduled => Err(not_open(doc, now)),
-        Phase::Open => Ok(()),
+        Phase::Open | Phase::Paused => Ok(()),
         Phase::Closed => Err(closed()),
+    }
+}
+
+/// The operator has paused the sale; the operator's words, where there are any.
+pub(crate) fn paused(sale: &SaleFold) -> Problem {
+    Problem::new(Name::SalePaused, pause_message(sale)).outcome(Outcome::Refused).retry_after(PAUSED_MS)
+}
+
+/// What visitors are told during a pause.
+pub(crate) fn pause_message(sale: &SaleFold) -> String {
+    match sale.paused.as_deref() {
+        None | Some("") => "The sale is paused. Places and holds are kept.".to_owned(),
+        Some(words) => words.to_owned(),
     }
 }
 
@@ -67,6 +84,11 @@ fn not_open(doc: &SaleDoc, now: Millis) -> Problem {
 /// The lobby has closed and its order is not known yet.
 pub(crate) fn drawing() -> Problem {
     refused(Name::NotYourTurn, "The lobby is being drawn. The place in line follows in a moment.").retry_after(SOON_MS)
+}
+
+fn not_joining() -> Problem {
+    let detail = "Nobody new may join the line. Who has a ticket keeps the place.";
+    Problem::new(Name::JoiningStopped, detail).outcome(Outcome::Refused).retry_after(LATER_MS)
 }
 
 fn closed() -> Problem {

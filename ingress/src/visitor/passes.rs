@@ -56,7 +56,7 @@ pub(crate) async fn claim(mut call: Call) -> Result<Response, Problem> {
     let line = sale.line.as_ref().ok_or_else(no_room)?;
     let hash = sale.hash(&visitor);
     let Place::Number(number) = identity::place(&call, &sale, &hash)? else { return Err(outcome::drawing()) };
-    match line.claim(hash, number).await.map_err(|error| outcome::line(error, doc, now))? {
+    match line.claim(hash, number).await.map_err(|error| outcome::line(error, &sale.fold, now))? {
         Claim::Granted { number, expires, again } => Ok(granted(&call, &sale, &hash, number, expires, again)),
         Claim::NotYet { retry_after_ms, why } => Err(outcome::not_yet(why, retry_after_ms)),
         Claim::Ended => Err(outcome::pass_ended()),
@@ -119,7 +119,7 @@ pub(crate) async fn leave(call: Call) -> Result<Response, Problem> {
     let lane = sale.lane_of(&hash).ok_or_else(|| outcome::lane(booker::LaneError::NoOwner))?;
     // The lane first: once the place is given to the next, no hold may be made with this pass any more.
     lane.leave(hash, pass.number).await.map_err(outcome::lane)?;
-    let unanswered = |error| outcome::line(error, &sale.fold.doc, call.now());
+    let unanswered = |error| outcome::line(error, &sale.fold, call.now());
     line.leave(hash, pass.number).await.map_err(unanswered)?;
     let mut answer = reply::empty(StatusCode::NO_CONTENT);
     set_cookie(&call, &mut answer, cookie::PASS, "", Some(sale.id()), 0);

@@ -1,5 +1,7 @@
 //! Joining a line, and where one stands in it.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use admission::view::{Place as InLine, Wait, lobby_poll_ms};
 use admission::{Came, Fee, Joined, Line, LineError};
 use domain::limits::{HTTP_BODY_BYTES, TICKET_MOST_MS, TICKET_SLACK_MS, TICKET_TTL_MS};
@@ -61,11 +63,11 @@ pub(crate) struct StatusBody {
     index: Option<u64>,
     /// What it may do.
     #[schema(value_type = schema::TicketState)]
-    state: &'static str,
+    pub(super) state: &'static str,
     /// People ahead who have not been called; absent in the lobby.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    ahead: Option<u64>,
+    pub(super) ahead: Option<u64>,
     /// The expected wait; absent while nothing moves.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -79,7 +81,17 @@ pub(crate) struct StatusBody {
     #[schema(nullable = false)]
     opens_in_ms: Option<u64>,
     /// When to ask again, milliseconds.
-    poll_in_ms: u64,
+    pub(super) poll_in_ms: u64,
+}
+
+impl StatusBody {
+    /// Names what the visitor is told, apart from when to ask again: the same in every process.
+    pub(super) fn id(&self) -> u64 {
+        let mut hash = DefaultHasher::new();
+        (self.number, self.index, self.state, self.ahead, self.chance).hash(&mut hash);
+        self.wait_ms.as_ref().map(|wait| (wait.p50, wait.p90)).hash(&mut hash);
+        hash.finish()
+    }
 }
 
 /// An expected wait, milliseconds.
@@ -158,7 +170,7 @@ pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
     })?;
     let placed = placed(line, phase, hash, (presented, fee)).await.map_err(|error| match error {
         LineError::Unpaid(after) => proof::spent(&call, &sale, &hash, after),
-        error => outcome::line(error, doc, now),
+        error => outcome::line(error, &sale.fold, now),
     })?;
 
     let expires = ticket_expires(&sale, now);
@@ -233,31 +245,55 @@ async fn placed(
 pub(crate) fn get(call: &Call) -> Result<Response, Problem> {
     let sales = call.app.sales();
     let sale = sales.get(call.param()).ok_or_else(catalogue::unknown)?;
-    let visitor = identity::visitor(call)?;
-    let (now, phase) = (call.now(), sale.phase(call.now()));
-    if phase == Phase::Closed {
-        outcome::open(phase, &sale.fold.doc, now)?;
-    }
-    let hash = sale.hash(&visitor);
-    let number = match identity::place(call, sale, &hash)? {
-        Place::Number(number) => number,
-        Place::Receipt(index) => return Ok(reply::json(StatusCode::OK, &in_lobby(sale, index, now))),
-    };
-    let mut body = status(&sale.view.place(number, rand::random()), number);
-    if let Some(state) = inside(call, sale, &hash, number) {
-        body.state = state;
-        body.poll_in_ms = POLL_INSIDE_MS;
-    }
-    Ok(reply::json(StatusCode::OK, &body))
+    let shown = ShownTicket::of(call, sale)?;
+    Ok(reply::json(StatusCode::OK, &shown.status(sale, call.now(), rand::random())))
 }
 
-/// What a booking's mark or a pass that came along says about its own ticket.
-fn inside(call: &Call, sale: &SaleHandle, visitor: &VisitorHash, number: u64) -> Option<&'static str> {
-    if identity::booked_if_any(call, sale, visitor) == Some(number) {
-        return Some("done");
+/// A ticket that its visitor shows, and what came along with it.
+#[derive(Clone, Copy)]
+pub(super) struct ShownTicket {
+    place: Place,
+    /// When its own pass expires, where that came along.
+    pass: Option<Millis>,
+    /// The mark of its own booking came along.
+    booked: bool,
+}
+
+impl ShownTicket {
+    /// Sale before visitor, visitor before ticket, as everywhere.
+    pub(super) fn of(call: &Call, sale: &SaleHandle) -> Result<Self, Problem> {
+        let visitor = identity::visitor(call)?;
+        let (now, phase) = (call.now(), sale.phase(call.now()));
+        if phase == Phase::Closed {
+            outcome::open(phase, &sale.fold.doc, now)?;
+        }
+        let hash = sale.hash(&visitor);
+        let place = identity::place(call, sale, &hash)?;
+        let Place::Number(number) = place else { return Ok(Self { place, pass: None, booked: false }) };
+        let pass = identity::pass_if_any(call, sale, &hash).filter(|pass| pass.number == number);
+        let booked = identity::booked_if_any(call, sale, &hash) == Some(number);
+        Ok(Self { place, pass: pass.map(|pass| pass.expires), booked })
     }
-    let pass = identity::pass_if_any(call, sale, visitor).filter(|pass| pass.number == number)?;
-    Some(if call.now() < pass.expires { "inside" } else { "released" })
+
+    /// Where it stands. A booking's mark says more than a pass, and that more than the line.
+    pub(super) fn status(&self, sale: &SaleHandle, now: Millis, jitter: u32) -> StatusBody {
+        let number = match self.place {
+            Place::Number(number) => number,
+            Place::Receipt(index) => return in_lobby(sale, index, now),
+        };
+        let mut body = status(&sale.view.place(number, jitter), number);
+        let inside = match self.pass {
+            _ if self.booked => Some("done"),
+            Some(expires) if now < expires => Some("inside"),
+            Some(_) => Some("released"),
+            None => None,
+        };
+        if let Some(state) = inside {
+            body.state = state;
+            body.poll_in_ms = POLL_INSIDE_MS;
+        }
+        body
+    }
 }
 
 fn status(place: &InLine, number: u64) -> StatusBody {

@@ -19,6 +19,7 @@ use domain::token::{Key, KeyId, Keyring};
 use domain::{Actor, Mistake, SaleDoc, SaleFold, SaleId};
 use ingress::{App, NoEvents, OperatorKey, Parts, SaleHandle, SaleMap, Settings, Tls};
 use ledger::Ledger;
+use ledger::faulty::Faulty;
 use lua::server::TestRedis;
 use lua::{Hints, Redis};
 use tokio::sync::watch;
@@ -75,6 +76,10 @@ pub struct World {
     pub registry: Sales,
     pub stop: watch::Sender<bool>,
     pub redis: Option<TestRedis>,
+    /// The ledger as operators' acts reach it.
+    pub acts: Faulty,
+    /// The same as owners of lanes and lines reach it.
+    pub owners: Faulty,
     pub ready: Arc<Mutex<Result<(), String>>>,
     pub servers: Vec<JoinHandle<std::io::Result<()>>>,
     description: (serde_json::Value, serde_json::Value),
@@ -120,7 +125,8 @@ impl World {
     ) -> Self {
         let files = tempfile::tempdir().unwrap();
         let ledger = Ledger::sqlite(&files.path().join("ledger.db")).unwrap();
-        let registry = Sales::start(ledger.clone(), "test".into(), clock::system()).await.unwrap();
+        let (acts, owners) = (Faulty::new(&ledger), Faulty::new(&ledger));
+        let registry = Sales::start(acts.ledger(), "test".into(), clock::system()).await.unwrap();
         let ready = Arc::new(Mutex::new(Ok(())));
         let app = App::new(Parts { tls, ..parts(settings, registry.clone(), Arc::clone(&ready)) });
         let (stop, stopped) = watch::channel(false);
@@ -129,8 +135,8 @@ impl World {
         }
         if let Some(server) = &redis {
             let hints = Hints::listen(server.target());
-            let serving =
-                Serving { app: app.clone(), registry: registry.clone(), ledger, redis: server.redis(), hints };
+            let (registry, ledger, redis) = (registry.clone(), owners.ledger(), server.redis());
+            let serving = Serving { app: app.clone(), registry, ledger, redis, hints };
             tokio::spawn(serving.follow(stopped.clone()));
         }
         let (listener, admin_listener) = (listener(), listener());
@@ -144,7 +150,20 @@ impl World {
             false => serde_json::Value::Null,
         };
         let description = (get(public).await, get(admin).await);
-        let world = Self { app, public, admin, registry, stop, redis, ready, servers, description, _files: files };
+        let world = Self {
+            app,
+            public,
+            admin,
+            registry,
+            stop,
+            redis,
+            acts,
+            owners,
+            ready,
+            servers,
+            description,
+            _files: files,
+        };
         world.loaded().await;
         world
     }

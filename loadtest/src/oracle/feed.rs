@@ -228,12 +228,15 @@ impl FeedTruth {
 
     /// An event of the sale.
     pub(crate) fn sale(&mut self, event: SaleEvent) {
-        if let Act::Define { doc, stock } = event.act {
-            for (item, units) in stock {
-                *self.given.entry(item).or_default() += units;
-            }
-            self.paces.extend(doc.room().map(|room| (event.at, u64::from(room.pace_per_minute))));
+        for (item, units) in event.act.stock() {
+            *self.given.entry(item).or_default() += units;
         }
+        let pace = match event.act {
+            Act::Define { doc, .. } => doc.room().map(|room| room.pace_per_minute),
+            Act::Pace { per_minute } => Some(per_minute),
+            _ => None,
+        };
+        self.paces.extend(pace.map(|pace| (event.at, u64::from(pace))));
     }
 
     /// Everything that must not be, about the feed itself and about what visitors were told.

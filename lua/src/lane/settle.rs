@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::event::WITHDRAWN;
 use domain::limits::{MAX_SETTLE_EVENTS, MAX_SETTLE_RESOLUTIONS};
 use domain::state::HoldState;
 use domain::{Fingerprint, HoldId, ItemId, Lines, Millis, RefuseReason, VisitorHash};
@@ -68,7 +69,7 @@ pub enum Settling {
     TransferOut {
         /// The claim's id.
         id: HoldId,
-        /// The lane they went to.
+        /// The lane they went to, or [`WITHDRAWN`].
         to: u16,
         /// Units given.
         lines: Lines,
@@ -195,9 +196,9 @@ fn write_event(call: &mut Call, event: &SettleEvent) {
             call.text("").text("<").text("").text("").text("").text("").text(&lines_text(lines));
         }
         Settling::TransferOut { id, to, lines, at } => {
-            let to = VisitorHash::for_lane(*to);
+            let (withdrawn, to) = (*to == WITHDRAWN, VisitorHash::for_lane(*to));
             let record = decided(HoldState::Sold, &to, NO_FINGERPRINT, None, lines, *at, None);
-            write_record_as(call, id, b'>', &record);
+            write_record_as(call, id, if withdrawn { b'-' } else { b'>' }, &record);
         }
     }
 }

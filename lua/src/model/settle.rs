@@ -1,5 +1,6 @@
 //! Applying committed events.
 
+use domain::event::WITHDRAWN;
 use domain::state::HoldState;
 use domain::{HoldId, Lines, Millis, VisitorHash};
 
@@ -96,7 +97,7 @@ impl LaneModel {
             Settling::TransferOut { id, to, lines, at } => {
                 let old = self.take_back(id);
                 self.move_units(lines, -1, 0);
-                for (item, units) in lines.iter() {
+                for (item, units) in lines.iter().filter(|_| *to != WITHDRAWN) {
                     self.items.entry(item.clone()).or_default().moved.given += u64::from(units);
                 }
                 let sold = decided(HoldState::Sold, VisitorHash::for_lane(*to), *at);

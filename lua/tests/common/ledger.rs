@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::event::WITHDRAWN;
 use domain::state::HoldState;
 use domain::{HoldId, ItemId, Lines, Millis, RefuseReason, VisitorHash};
 use lua::lane::{
@@ -70,7 +71,9 @@ impl Fold {
             Settling::TransferOut { id, to, lines, at } => {
                 for (item, units) in lines.iter() {
                     *self.allocated.entry(item.clone()).or_default() -= i64::from(units);
-                    self.moved.entry(item.clone()).or_default().given += u64::from(units);
+                    if *to != WITHDRAWN {
+                        self.moved.entry(item.clone()).or_default().given += u64::from(units);
+                    }
                 }
                 let given = record(HoldState::Sold, &VisitorHash::for_lane(*to), *at);
                 self.records.insert(*id, Record { lines: lines.clone(), ..given });

@@ -55,7 +55,8 @@ fn evidence(events: Vec<LaneEvent>, free: i64, live: i64) -> Evidence {
         records: Vec::new(),
     };
     let acts = [(1, [(item(), 10)].into())].into();
-    let sale = SaleTruth { lanes: 1, room: false, acts, limit: Some(4), events: 1, odd: Vec::new() };
+    let withdrawals = [(2, (item(), 4, None))].into();
+    let sale = SaleTruth { lanes: 1, room: false, acts, withdrawals, limit: Some(4), events: 2, odd: Vec::new() };
     Evidence { sale, line: LineTruth::default(), lanes: vec![Lane { truth, seen: Ok(seen) }], stranded: Vec::new() }
 }
 
@@ -204,6 +205,27 @@ fn units_that_moved_between_lanes_are_counted_once() {
     assert!(report.passed, "{}", report.text());
     assert!(report.text().contains("between_lanes (arrived 1, sent 1, units_on_their_way 0)"), "{}", report.text());
     assert!(report.text().contains("allocated 10, given 10, left 10, sold 0"), "{}", report.text());
+}
+
+#[test]
+fn units_that_an_operator_withdrew_are_nobodys_and_no_more_than_asked_for() {
+    let gone = |lane, act: u64, units| {
+        let id = LaneTruth::new(sale(), lane).withdrawal(act);
+        LaneEvent::TransferOut { id, to: WITHDRAWN, lines: lines(units), at: Millis(1) }
+    };
+    let mut all = two_lanes(vec![gone(0, 2, 3)], vec![gone(1, 2, 1)]);
+    let report = judge(&sale(), &all, true);
+    assert!(report.passed, "{}", report.text());
+    assert!(report.text().contains("allocated 6, given 10, left 6, sold 0"), "{}", report.text());
+    assert!(report.text().contains("withdrawn 4"), "{}", report.text());
+    assert!(!report.text().contains("between_lanes"), "{}", report.text());
+    all.sale.withdrawals.get_mut(&2).unwrap().2 = Some(4);
+    assert!(judge(&sale(), &all, true).passed, "as recorded");
+    all.sale.withdrawals.get_mut(&2).unwrap().2 = Some(3);
+    assert_eq!(failed(&all), ["I1"], "fewer are recorded");
+    assert_eq!(failed(&two_lanes(vec![gone(0, 2, 3)], vec![gone(1, 2, 2)])), ["I1"], "more than asked for");
+    assert_eq!(failed(&two_lanes(vec![gone(0, 3, 1)], vec![])), ["I1"], "nobody withdrew");
+    assert_eq!(failed(&two_lanes(vec![out(WITHDRAWN, 1)], vec![])), ["I1"], "nobody withdrew under that id");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn rules(pace: u32, cap: u32) -> Rules {
         proof_of_work: None,
     };
     let settings = Settings::of(&room, Some(4));
-    Rules { phase: Phase::Open, over: false, room, settings }
+    Rules { phase: Phase::Open, over: false, room, settings, resumed: None, joining: true, let_through: false }
 }
 
 fn hall() -> Hall {
