@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::http::{Answer, Client};
 use crate::line::insist;
 use crate::rig::Rig;
+use crate::wait::within;
 
 const WAITING: usize = 40;
 
@@ -86,7 +87,14 @@ fn published(rig: &Rig, http: &mut Client, sale: &str) -> Answer {
 
 /// As a visitor does it: two files and the program.
 fn check(rig: &Rig, http: &mut Client, sale: &str, early: &Early, commitment: &str, number: u64) {
-    let draw = published(rig, http, sale);
+    // A place may be told a moment before what is published of the draw is read back.
+    let mut draw = None;
+    let seen = || {
+        draw = Some(published(rig, http, sale)).filter(|shown| shown.body["seed"].is_string());
+        draw.is_some()
+    };
+    assert!(within(Duration::from_secs(10), seen), "the draw of {sale} is never published");
+    let draw = draw.unwrap();
     let who = [("holdfast-visitor", early.visitor.as_str())];
     let receipt = insist(rig, http, "GET", &format!("/v1/sales/{sale}/draw/receipt"), &who, &[200]);
     let file = |name: &str, answer: &Answer| {
