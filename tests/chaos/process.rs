@@ -165,6 +165,19 @@ impl Drop for Process {
 
 pub(crate) fn signal(pid: u32, what: Signal) {
     kill_process(known(pid), what).unwrap();
+    if what == Signal::STOP {
+        // A thread on another core runs on for a moment, long enough to take the lock that was held until now.
+        assert!(within(Duration::from_secs(5), || is_stopped(pid)), "process {pid} does not stop");
+    }
+}
+
+/// Whether no thread of a process runs.
+fn is_stopped(pid: u32) -> bool {
+    let Ok(mut threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.all(|thread| {
+        let stat = thread.and_then(|thread| std::fs::read_to_string(thread.path().join("stat")));
+        stat.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|state| state.starts_with(['T', 'Z', 'X'])))
+    })
 }
 
 /// An address for a server that comes and goes. Not of 127.0.0.1, from whose ports connections take theirs while it is down.

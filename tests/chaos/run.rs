@@ -9,7 +9,7 @@ use crate::history::{History, Seen, Tenure, Told};
 use crate::inflict::inflict;
 use crate::judge::{self, Room};
 use crate::ledger::On;
-use crate::plan::{OWNER, Step};
+use crate::plan::{Kind, OWNER, Step};
 use crate::visitors::{self, Place, Visitor};
 use crate::world::{Sale, World, service, watch};
 
@@ -175,7 +175,11 @@ fn tenure_after(world: &World, step: &Step, (sale, lane): (&str, u16), before: T
     let by_now = Instant::now() + TAKEN_OVER_IN;
     loop {
         let after = world.tenure(sale, lane);
-        if after.fence > before.fence || !step.ends_a_tenure() || Instant::now() > by_now {
+        let done = match step.kind {
+            Kind::FlushAsleep if step.whom == OWNER => after.epoch > before.fence,
+            _ => after.fence > before.fence || !step.ends_a_tenure(),
+        };
+        if done || Instant::now() > by_now {
             return after;
         }
         std::thread::sleep(LOOK_AGAIN);

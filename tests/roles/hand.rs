@@ -92,9 +92,10 @@ fn an_act_at_any_process_counts_at_every_other_one_within_a_step() {
     other.insist(&mut http, &a, "POST", passes, &other_ticket, "", &[201]);
 
     act(&rig, "booker-0", &["stop-joining", "queue"]);
-    let late = Visitor::new(&mut http, &a);
     for base in [&a, &b] {
+        // Somebody new each time: who got a place before the act was in force keeps it.
         let mut stopped = || {
+            let late = Visitor::new(&mut http, &a);
             let answer = late.call(&mut http, base, "POST", "/v1/sales/queue/tickets", &[], "").unwrap();
             answer.problem() == "joining-stopped"
         };
