@@ -18,5 +18,5 @@ pub mod view;
 
 pub use clock::Clock;
 pub use line::{Came, Claim, Fee, Joined, Line, LineConfig, LineError, LineOwner, LineStatus, NotYet, line};
-pub use sales::{Acted, SaleMap, Sales, SalesError};
+pub use sales::{Acted, SaleMap, Sales, SalesError, StockChange};
 pub use view::{LineView, LobbyView, Snapshot};

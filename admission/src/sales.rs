@@ -13,11 +13,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::id::sale_tag;
-use domain::{Act, Actor, ItemId, LogId, SaleDoc, SaleEvent, SaleFold, SaleId};
+use domain::{Act, Actor, LogId, SaleDoc, SaleEvent, SaleFold, SaleId};
 use ledger::{Append, Ledger};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+pub use acts::StockChange;
 pub use error::SalesError;
 
 /// All sales by id.
@@ -183,40 +184,22 @@ impl Sales {
         .await
     }
 
-    /// Adds units to an item. Idempotent under `key`; other content under the same key is refused.
+    /// Adds units to an item. Idempotent under the change's key.
     ///
     /// # Errors
     /// [`SalesError`]; [`SalesError::NoItem`], [`SalesError::TooManyUnits`], [`SalesError::KeyReused`].
-    pub async fn add_stock(
-        &self,
-        sale: &SaleId,
-        item: &ItemId,
-        units: u64,
-        key: &str,
-        if_match: Option<u64>,
-        actor: Actor,
-    ) -> Result<Acted, SalesError> {
-        let more = acts::More { item, units, key, if_match };
-        self.act(sale, actor, |now| acts::stock(acts::living(now)?, &more)).await
+    pub async fn add_stock(&self, sale: &SaleId, more: &StockChange<'_>, actor: Actor) -> Result<Acted, SalesError> {
+        self.act(sale, actor, |now| acts::stock(acts::living(now)?, more)).await
     }
 
     /// Records that units are to leave an item: the lanes are asked for them (`booker::withdraw`), and their answer is recorded
-    /// with [`Sales::withdrawn`]. Idempotent under `key`; other content under the same key is refused.
+    /// with [`Sales::withdrawn`]. Idempotent under the change's key.
     ///
     /// # Errors
     /// [`SalesError`]; [`SalesError::NoItem`], [`SalesError::TooFewUnits`], [`SalesError::Withdrawing`],
     /// [`SalesError::KeyReused`].
-    pub async fn withdraw(
-        &self,
-        sale: &SaleId,
-        item: &ItemId,
-        units: u64,
-        key: &str,
-        if_match: Option<u64>,
-        actor: Actor,
-    ) -> Result<Acted, SalesError> {
-        let less = acts::More { item, units, key, if_match };
-        self.act(sale, actor, |now| acts::withdraw(acts::living(now)?, &less)).await
+    pub async fn withdraw(&self, sale: &SaleId, less: &StockChange<'_>, actor: Actor) -> Result<Acted, SalesError> {
+        self.act(sale, actor, |now| acts::withdraw(acts::living(now)?, less)).await
     }
 
     /// Records what the withdrawal that stands as event `of` came to. Idempotent: the first word counts, and all are the same.

@@ -1,7 +1,7 @@
 //! The registry of sales on a real ledger.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use admission::{Acted, Sales, SalesError, clock};
+use admission::{Acted, Sales, SalesError, StockChange, clock};
 use domain::id::sale_tag;
 use domain::{Act, Actor, LogId, Phase, SaleDoc, SaleEvent, SaleId, event::Event as _};
 use ledger::faulty::{Call, Fault, Faulty};
@@ -76,6 +76,7 @@ async fn the_operators_hand_is_recorded_with_who_and_why_is_idempotent_and_survi
     let room = "id = \"night\"\nadmission = { pace_per_minute = 60, active_passes = 9 }\nitems = [{ id = \"floor\", units = 10 }]";
     sales.apply(SaleDoc::from_toml(room).unwrap(), None, by("ann")).await.unwrap();
     let (night, floor) = (sale("night"), "floor".parse().unwrap());
+    let change = |units, key| StockChange { item: &floor, units, key, if_match: None };
     // Each twice: the second time it is so already.
     for second in [false, true] {
         let acts = [
@@ -83,16 +84,16 @@ async fn the_operators_hand_is_recorded_with_who_and_why_is_idempotent_and_survi
             sales.cap(&night, 8, by("bob")).await.unwrap(),
             sales.joining(&night, false, by("bob")).await.unwrap(),
             sales.let_through(&night, true, by("bob")).await.unwrap(),
-            sales.add_stock(&night, &floor, 5, "k", None, by("bob")).await.unwrap(),
-            sales.withdraw(&night, &floor, 3, "w", None, by("bob")).await.unwrap(),
+            sales.add_stock(&night, &change(5, "k"), by("bob")).await.unwrap(),
+            sales.withdraw(&night, &change(3, "w"), by("bob")).await.unwrap(),
             sales.pause(&night, "a moment".into(), by("bob")).await.unwrap(),
         ];
         assert!(acts.iter().all(|act| matches!(act, Acted::Unchanged(_)) == second), "{acts:?}");
     }
-    assert_eq!(sales.add_stock(&night, &floor, 6, "k", None, by("bob")).await, Err(SalesError::KeyReused));
-    assert_eq!(sales.add_stock(&night, &floor, 3, "w", None, by("bob")).await, Err(SalesError::KeyReused));
-    assert_eq!(sales.withdraw(&night, &floor, 5, "k", None, by("bob")).await, Err(SalesError::KeyReused));
-    assert_eq!(sales.withdraw(&night, &floor, 1, "x", None, by("bob")).await, Err(SalesError::Withdrawing));
+    assert_eq!(sales.add_stock(&night, &change(6, "k"), by("bob")).await, Err(SalesError::KeyReused));
+    assert_eq!(sales.add_stock(&night, &change(3, "w"), by("bob")).await, Err(SalesError::KeyReused));
+    assert_eq!(sales.withdraw(&night, &change(5, "k"), by("bob")).await, Err(SalesError::KeyReused));
+    assert_eq!(sales.withdraw(&night, &change(1, "x"), by("bob")).await, Err(SalesError::Withdrawing));
     let again = world.sales("two").await;
     let fold = again.get(&night).unwrap();
     assert_eq!(again.list(), sales.list());
@@ -104,7 +105,7 @@ async fn the_operators_hand_is_recorded_with_who_and_why_is_idempotent_and_survi
     assert!(matches!(sales.withdrawn(&night, open.seq, 2).await.unwrap(), Acted::Unchanged(_)));
     let fold = sales.get(&night).unwrap();
     assert_eq!((fold.withdrawing(), fold.withdrawals[0].left, fold.doc.items[0].units), (None, Some(2), 13));
-    assert_eq!(sales.withdraw(&night, &floor, 14, "y", None, by("bob")).await, Err(SalesError::TooFewUnits(13)));
+    assert_eq!(sales.withdraw(&night, &change(14, "y"), by("bob")).await, Err(SalesError::TooFewUnits(13)));
     assert!(matches!(sales.resume(&night, 9, by("eve")).await.unwrap(), Acted::Changed(_)));
     assert!(matches!(sales.resume(&night, 9, by("eve")).await.unwrap(), Acted::Unchanged(_)));
     sales.close(&night, by("ann")).await.unwrap();

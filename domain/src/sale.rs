@@ -129,6 +129,11 @@ impl SaleDoc {
         self.items.iter().find(|item| item.id == *id)
     }
 
+    /// The item of this name, to be changed.
+    pub(crate) fn item_mut(&mut self, id: &ItemId) -> Option<&mut Item> {
+        self.items.iter_mut().find(|item| item.id == *id)
+    }
+
     /// The waiting room, where there is one.
     #[must_use]
     pub const fn room(&self) -> Option<&Room> {

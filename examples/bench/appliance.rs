@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Output};
 
 use serde_json::Value;
 
@@ -83,7 +83,7 @@ impl Appliance {
         self.banner[field].as_str().expect("a field of the banner")
     }
 
-    fn cli(&self, words: &[&str]) -> std::process::Output {
+    fn cli(&self, words: &[&str]) -> Output {
         Command::new(binary("holdfast"))
             .args(words)
             .arg("--data")
@@ -116,10 +116,7 @@ impl Appliance {
         let mut words = vec!["load", journey, "--json", "--target", self.said("public"), "--sale", sale];
         words.extend(["--visitors", &visitors, "--duration", &seconds]);
         words.extend(more);
-        let out = self.cli(&words);
-        let code = out.status.code();
-        assert_eq!(code, Some(0), "{words:?}: {}", String::from_utf8_lossy(&out.stdout));
-        let report = serde_json::from_slice(&out.stdout).expect("a report in JSON");
+        let report = judged(&self.cli(&words));
         let after = self.cpu();
         let spent = Spent {
             program: after.program - before.program,
@@ -221,6 +218,12 @@ impl Drop for Appliance {
         let _ = Command::new("kill").arg(self.program.id().to_string()).status();
         let _ = self.program.wait();
     }
+}
+
+/// The report of a load run that the oracle found nothing wrong with.
+pub(crate) fn judged(out: &Output) -> Value {
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stdout));
+    serde_json::from_slice(&out.stdout).expect("a report in JSON")
 }
 
 /// Requests/s of a bare hyper server, of the line document beside it, and the ratio: `ingress/examples/line_rate.rs`.

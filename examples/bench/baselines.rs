@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::appliance::binary;
+use crate::appliance::{binary, judged};
 use crate::table::Table;
 use crate::{Pace, WARM_S, median, number};
 
@@ -41,8 +41,7 @@ impl Postgres {
             .args(["--visitors", &visitors.to_string(), "--duration", &format!("{seconds}s")])
             .output()
             .expect("the release binary runs");
-        assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stdout));
-        serde_json::from_slice(&out.stdout).expect("a report in JSON")
+        judged(&out)
     }
 }
 
@@ -56,16 +55,16 @@ impl Drop for Postgres {
 /// Bookings on PostgreSQL, and `booked` against them.
 pub(crate) fn postgres(pace: &Pace, booked: f64, table: &mut Table) {
     for (way, name, visitors) in WAYS {
-        let run = |n: usize| {
+        let run = |_| {
             let server = Postgres::start(way);
             server.book(visitors, WARM_S);
-            (n, server.book(visitors, pace.seconds))
+            server.book(visitors, pace.seconds)
         };
-        let reports: Vec<(usize, Value)> = (0..pace.runs).map(run).collect();
-        let rate = median(reports.iter().map(|(_, report)| number(report, "/bookings_per_s")).collect());
+        let reports: Vec<Value> = (0..pace.runs).map(run).collect();
+        let rate = median(reports.iter().map(|report| number(report, "/bookings_per_s")).collect());
         table.row(name, rate, "1/s");
         table.row("  bookings/s of Holdfast against it", booked / rate, "ratio");
-        for (n, report) in reports {
+        for (n, report) in reports.into_iter().enumerate() {
             table.note(&format!("postgres-{way}-{n}"), report);
         }
     }

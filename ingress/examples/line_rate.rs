@@ -15,7 +15,7 @@ use admission::view::{Band, ItemStock};
 use admission::{LineView, Sales, Snapshot, clock};
 use bytes::Bytes;
 use domain::token::{Key, KeyId, Keyring};
-use domain::{Millis, SaleDoc, SaleFold};
+use domain::{Act, Actor, Millis, SaleDoc, SaleEvent, SaleFold};
 use http_body_util::Full;
 use ingress::{App, Parts, SaleHandle, SaleMap, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -181,19 +181,9 @@ fn app() -> (App, watch::Sender<bool>, tempfile::TempDir) {
         as_of: Some(Millis(1)),
         ..Snapshot::default()
     });
-    let fold = SaleFold {
-        seq: 1,
-        revision: 1,
-        doc: Arc::new(doc),
-        opened: Some(Millis(1)),
-        closed: None,
-        paused: None,
-        resumed: None,
-        withdrawals: Vec::new(),
-        joining: true,
-        let_through: false,
-        stock: Vec::new(),
-    };
+    let act = Act::Define { stock: doc.units(), doc: Box::new(doc) };
+    let event = SaleEvent { at: Millis(1), actor: Actor { by: "line_rate".to_owned(), why: String::new() }, act };
+    let fold = SaleFold::begin(1, &event).unwrap();
     let sale = SaleHandle::new(Arc::new(fold), Vec::new(), None, view, [1; 32]);
     app.set_sales(SaleMap::from_iter([Arc::new(sale)]));
     let (stop, _) = watch::channel(false);

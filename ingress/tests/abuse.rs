@@ -146,7 +146,7 @@ async fn a_solution_that_is_not_good_is_refused_with_a_new_challenge() {
     let ours = Keyring::new(vec![key(1)]).unwrap();
     let known = ours.verify_visitor(&visitor.token, Millis(0)).unwrap();
     let hash = VisitorHash::derive(&[7; 32], &known.visitor);
-    let now = u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    let now = common::now().0;
     let signed = |ring: &Keyring, sale: &str, at: u64| {
         let terms = ProofTerms { sale: &sale.parse().unwrap(), visitor: &hash, after: 0, expires: Millis(at) };
         ring.challenge(&terms, 1, 5, 10).solved_by(5)

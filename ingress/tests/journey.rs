@@ -4,7 +4,7 @@
 mod common;
 
 use common::visitor::{Visitor, text};
-use common::{BOX, LATER, ROOM, World, eventually, key};
+use common::{BOX, LATER, ROOM, World, eventually, key, now};
 use domain::limits::TICKET_MOST_MS;
 use domain::token::Keyring;
 use domain::{Millis, VisitorHash};
@@ -278,11 +278,6 @@ async fn a_repeated_hold_is_answered_from_its_record_without_a_pass_and_after_th
     repeats("held", (410, "sale-closed".into())).await;
     assert_eq!(visitor.confirm(&world, &text(&held.json()["hold_id"])).await.status, 201);
     repeats("sold", (410, "sale-closed".into())).await;
-}
-
-fn now() -> Millis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Millis(u64::try_from(since.as_millis()).unwrap())
 }
 
 /// When the ticket of a sale that closes at this time ends.

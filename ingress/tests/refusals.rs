@@ -79,7 +79,7 @@ async fn world() -> (World, PrometheusHandle, Visitor, Signer) {
         old: Keyring::new(vec![key(9)]).unwrap(),
         room: "room".parse().unwrap(),
         work: "work".parse().unwrap(),
-        now: u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap(),
+        now: common::now().0,
         ours,
     };
     (world, figures, visitor, signer)

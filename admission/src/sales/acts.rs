@@ -20,17 +20,21 @@ pub(super) fn room(now: Option<&SaleFold>) -> Result<&Room, SalesError> {
 }
 
 /// Units that an operator wants to add to an item, or to take out of it.
-pub(super) struct More<'a> {
-    pub(super) item: &'a ItemId,
-    pub(super) units: u64,
-    /// The request's Idempotency-Key.
-    pub(super) key: &'a str,
-    pub(super) if_match: Option<u64>,
+#[derive(Clone, Copy, Debug)]
+pub struct StockChange<'a> {
+    /// Which item.
+    pub item: &'a ItemId,
+    /// How many units.
+    pub units: u64,
+    /// The request's Idempotency-Key: under the same one it counts once, and other content is refused.
+    pub key: &'a str,
+    /// Only when the sale's revision is this one.
+    pub if_match: Option<u64>,
 }
 
 /// Adding units to an item, within what a sale may have. `None`: the same request was done before.
-pub(super) fn stock(fold: &SaleFold, more: &More<'_>) -> Result<Option<Act>, SalesError> {
-    let &More { item, units, key, if_match } = more;
+pub(super) fn stock(fold: &SaleFold, more: &StockChange<'_>) -> Result<Option<Act>, SalesError> {
+    let &StockChange { item, units, key, if_match } = more;
     if fold.withdrawals.iter().any(|act| act.key == key) {
         return Err(SalesError::KeyReused);
     }
@@ -49,8 +53,8 @@ pub(super) fn stock(fold: &SaleFold, more: &More<'_>) -> Result<Option<Act>, Sal
 }
 
 /// Taking units out of an item, one withdrawal after the other. `None`: the same request was recorded before.
-pub(super) fn withdraw(fold: &SaleFold, less: &More<'_>) -> Result<Option<Act>, SalesError> {
-    let &More { item, units, key, if_match } = less;
+pub(super) fn withdraw(fold: &SaleFold, less: &StockChange<'_>) -> Result<Option<Act>, SalesError> {
+    let &StockChange { item, units, key, if_match } = less;
     if let Some(known) = fold.withdrawals.iter().find(|act| act.key == key) {
         let same = known.item == *item && known.units == units;
         return if same { Ok(None) } else { Err(SalesError::KeyReused) };

@@ -146,10 +146,10 @@ impl SaleFold {
         }
         match &event.act {
             Act::Define { doc, .. } if doc.id != self.doc.id => return Err(BadFold::AnotherSale(seq)),
-            Act::Define { doc, .. } => self.change(seq, |now| {
-                *now = (**doc).clone();
-                Some(())
-            })?,
+            Act::Define { doc, .. } => {
+                self.revision = seq;
+                self.doc = Arc::new((**doc).clone());
+            }
             Act::Pace { per_minute } => self.change(seq, |doc| {
                 doc.room_mut()?.pace_per_minute = *per_minute;
                 Some(())
@@ -159,7 +159,7 @@ impl SaleFold {
                 Some(())
             })?,
             Act::Stock { item, units, .. } => self.change(seq, |doc| {
-                let item = doc.items.iter_mut().find(|known| known.id == *item)?;
+                let item = doc.item_mut(item)?;
                 item.units = item.units.checked_add(*units)?;
                 Some(())
             })?,
@@ -204,7 +204,7 @@ impl SaleFold {
         let item = open.ok_or(BadFold::Nothing(seq))?.item.clone();
         if units > 0 {
             self.change(seq, |doc| {
-                let item = doc.items.iter_mut().find(|known| known.id == item)?;
+                let item = doc.item_mut(&item)?;
                 item.units = item.units.checked_sub(units)?;
                 Some(())
             })?;

@@ -17,7 +17,7 @@ use crate::call::Call;
 use crate::problem::{Name, Problem, bad};
 use crate::reply::{self, Response};
 
-const RETRY_MS: u64 = 1_000;
+pub(super) const RETRY_MS: u64 = 1_000;
 
 /// All sales, as their operator sees them.
 #[derive(Serialize, ToSchema)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use admission::Sales;
+use admission::{Sales, StockChange};
 use booker::LaneError;
 use domain::id::BadId;
 use domain::limits::{HTTP_BODY_BYTES, MAX_UNITS, WITHDRAW_PATIENCE_MS};
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use super::hand::because;
 use super::key;
-use super::sales::{id, precondition, refusal, shown, unknown};
+use super::sales::{RETRY_MS, id, precondition, refusal, shown, unknown};
 use crate::app::{App, SaleHandle};
 use crate::call::Call;
 use crate::problem::{Name, Problem, bad};
@@ -25,8 +25,6 @@ use crate::visitor::identity::key as idempotency_key;
 
 /// How old the figures may be that a withdrawal is judged by, milliseconds: they are read each second at least.
 const FIGURES_GOOD_FOR_MS: u64 = 3_000;
-/// How soon to ask again, milliseconds.
-const RETRY_MS: u64 = 1_000;
 
 /// More units, or fewer.
 #[derive(Deserialize, ToSchema)]
@@ -71,37 +69,29 @@ pub(crate) async fn change(mut call: Call) -> Result<Response, Problem> {
     let named = call.head.uri.path().rsplit('/').nth(1).unwrap_or_default();
     let item: ItemId = named.parse().map_err(|error: BadId| bad("item", named, format!("must be {error}")))?;
     let (sale, app) = (id(&call)?, Arc::clone(&call.app));
+    let change = StockChange { item: &item, units, key: &key, if_match };
     if asked.units < 0 {
-        let less = Less { item: &item, units, key: &key, if_match };
-        let (fold, under_way) = withdraw(&app, &sale, &less, call.now(), actor).await?;
+        let (fold, under_way) = withdraw(&app, &sale, &change, call.now(), actor).await?;
         return Ok(shown(&call, &fold, if under_way { StatusCode::ACCEPTED } else { StatusCode::OK }));
     }
-    let acted = app.parts.registry.add_stock(&sale, &item, units, &key, if_match, actor).await.map_err(refusal)?;
+    let acted = app.parts.registry.add_stock(&sale, &change, actor).await.map_err(refusal)?;
     Ok(shown(&call, acted.fold(), StatusCode::OK))
-}
-
-/// What is to leave.
-struct Less<'a> {
-    item: &'a ItemId,
-    units: u64,
-    key: &'a str,
-    if_match: Option<u64>,
 }
 
 /// The sale afterwards, and whether the units are leaving still.
 async fn withdraw(
     app: &App,
     id: &SaleId,
-    less: &Less<'_>,
+    less: &StockChange<'_>,
     now: Millis,
     actor: Actor,
 ) -> Result<(Arc<SaleFold>, bool), Problem> {
-    let (registry, &Less { item, units, key, if_match }) = (&app.parts.registry, less);
+    let (registry, key) = (&app.parts.registry, less.key);
     let handle = app.sales().get(id.as_str()).cloned().ok_or_else(unknown)?;
     if !handle.fold.withdrawals.iter().any(|act| act.key == key) {
-        free(&handle, item, units, now)?;
+        free(&handle, less.item, less.units, now)?;
     }
-    let acted = registry.withdraw(id, item, units, key, if_match, actor).await.map_err(refusal)?;
+    let acted = registry.withdraw(id, less, actor).await.map_err(refusal)?;
     let open = acted.fold().withdrawing().filter(|open| open.key == key).cloned();
     if let Some(open) = open {
         let patience = Duration::from_millis(WITHDRAW_PATIENCE_MS);

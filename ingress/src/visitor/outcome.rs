@@ -60,6 +60,11 @@ pub(crate) fn open(phase: Phase, doc: &SaleDoc, now: Millis) -> Result<(), Probl
     }
 }
 
+/// Refuses when the sale is over.
+pub(crate) fn not_over(sale: &SaleFold, now: Millis) -> Result<(), Problem> {
+    if sale.phase(now) == Phase::Closed { Err(closed()) } else { Ok(()) }
+}
+
 /// The operator has paused the sale; the operator's words, where there are any.
 pub(crate) fn paused(sale: &SaleFold) -> Problem {
     Problem::new(Name::SalePaused, pause_message(sale)).outcome(Outcome::Refused).retry_after(PAUSED_MS)

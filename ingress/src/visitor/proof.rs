@@ -3,7 +3,6 @@
 
 use admission::Fee;
 use domain::limits::PROOF_TTL_MS;
-use domain::sale::Phase;
 use domain::token::ProofTerms;
 use domain::{Challenge, ProofError, ProofOfWork, VisitorHash};
 use http::StatusCode;
@@ -37,10 +36,7 @@ pub(crate) const PROOF_HEADER: &str = "holdfast-proof";
 pub(crate) fn get(call: &Call) -> Result<Response, Problem> {
     let sale = catalogue::sale(call)?;
     let visitor = identity::visitor(call)?;
-    let (now, phase) = (call.now(), sale.phase(call.now()));
-    if phase == Phase::Closed {
-        outcome::open(phase, &sale.fold.doc, now)?;
-    }
+    outcome::not_over(&sale.fold, call.now())?;
     let free = || Problem::new(Name::NotFound, "This sale asks for no proof of work: POST tickets takes none.");
     let asked = asked(&sale).ok_or_else(free)?;
     let hash = sale.hash(&visitor);

@@ -263,10 +263,7 @@ impl ShownTicket {
     /// Sale before visitor, visitor before ticket, as everywhere.
     pub(super) fn of(call: &Call, sale: &SaleHandle) -> Result<Self, Problem> {
         let visitor = identity::visitor(call)?;
-        let (now, phase) = (call.now(), sale.phase(call.now()));
-        if phase == Phase::Closed {
-            outcome::open(phase, &sale.fold.doc, now)?;
-        }
+        outcome::not_over(&sale.fold, call.now())?;
         let hash = sale.hash(&visitor);
         let place = identity::place(call, sale, &hash)?;
         let Place::Number(number) = place else { return Ok(Self { place, pass: None, booked: false }) };

@@ -16,7 +16,7 @@ use admission::view::Poller;
 use admission::{LineConfig, LineView, Sales, clock};
 use booker::{LaneConfig, Siblings};
 use domain::token::{Key, KeyId, Keyring};
-use domain::{Actor, Mistake, SaleDoc, SaleFold, SaleId};
+use domain::{Actor, Millis, Mistake, SaleDoc, SaleFold, SaleId};
 use ingress::{App, NoEvents, OperatorKey, Parts, SaleHandle, SaleMap, Settings, Tls};
 use ledger::Ledger;
 use ledger::faulty::Faulty;
@@ -87,6 +87,11 @@ pub struct World {
 }
 
 /// The operator in tests.
+/// What time it is.
+pub fn now() -> Millis {
+    clock::system()()
+}
+
 pub fn actor() -> Actor {
     Actor { by: "test".into(), why: String::new() }
 }
