@@ -213,6 +213,34 @@ async fn who_comes_while_as_many_are_inside_as_may_be_keeps_the_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_operator_does_is_told_in_words() {
+    let world = World::with(&[ROOM], Settings::default()).await;
+    let act = async |method: &str, act: &str, body: &str| {
+        let json = [("content-type", "application/json")];
+        let done = world.operate(method, &format!("/admin/v1/sales/room/{act}"), &json, body.as_bytes()).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+    };
+    let (mut person, mut late) = (Browser::default(), Browser { language: "ko", ..Browser::default() });
+    act("POST", "pause", r#"{"message": "We <b>check</b> the stage."}"#).await;
+    let page = person.until(&world, "/sales/room", "paused").await;
+    assert!(page.contains("We &lt;b&gt;check&lt;/b&gt; the stage."), "{page}");
+    let joined = person.submit(&world, &page, "join", &[]).await;
+    assert!(view(&joined) == "paused" && !joined.contains("/join\""), "one joins during a pause, once: {joined}");
+    act("POST", "pause", "{}").await;
+    let page = late.until(&world, "/sales/room", "paused").await;
+    assert!(!page.contains("<p class=card>") && page.contains("유지됩니다"), "no words but the page's own: {page}");
+    act("POST", "resume", r#"{"ramp_ms": 0}"#).await;
+    person.until(&world, "/sales/room", "called").await;
+
+    act("PUT", "joining", r#"{"open": false}"#).await;
+    let page = late.until(&world, "/sales/room", "not_joining").await;
+    assert!(!page.contains("<form") && page.contains("http-equiv=refresh"), "{page}");
+    assert_eq!(view(&person.open(&world, "/sales/room").await), "called");
+    act("POST", "close", "{}").await;
+    person.until(&world, "/sales/room", "closed").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pass_that_ended_leads_back_to_joining() {
     let world = World::with(&[ROOM], Settings::default()).await;
     let mut person = Browser::default();

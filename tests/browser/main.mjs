@@ -1,5 +1,5 @@
-// The page in a real Chromium: buying with and without the script, two tabs, a lost connection, a hold that ends, the
-// waiting page of a CDN; nothing serious found by axe on any face.
+// The page in a real Chromium: buying with and without the script, two tabs, a lost connection, a hold that ends, what an operator
+// does meanwhile, the waiting page of a CDN; nothing serious found by axe on any face.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -131,6 +131,7 @@ async function who_loses_the_connection_keeps_the_place(server, browser) {
   await accessible(waiting, 'waiting');
   await fits(waiting, 'waiting');
   await picture(waiting, 'waiting');
+  await until('the server tells by itself', async () => waiting.streams > 0);
   const number = await waiting.$$eval('dd', places => places.at(-1).textContent);
   const banner = () => waiting.$eval('#offline', place => !place.hidden);
   await waiting.setOfflineMode(true);
@@ -189,6 +190,97 @@ async function other_faces_and_languages_are_readable(server, browser) {
   await someone.end();
 }
 
+// Behind a proxy that lets no events through the poll brings the turn.
+async function who_gets_no_events_is_not_forgotten(server, browser) {
+  const first = await person(browser), second = await person(browser);
+  const inside = await first.tab(server.public + '/sales/narrow');
+  await inside.click('#join');
+  await shows(inside, 'choose');
+  const waiting = await second.tab(server.public + '/sales/narrow');
+  let refused = 0;
+  await waiting.setRequestInterception(true);
+  waiting.on('request', request => {
+    if (!request.url().endsWith('/ticket/events')) return request.continue();
+    refused += 1;
+    return request.respond({ status: 502, body: '' });
+  });
+  await waiting.click('#join');
+  await shows(waiting, 'waiting');
+  await until('it has asked for events', async () => refused > 0);
+  await inside.bringToFront();
+  await inside.click('#leave');
+  await shows(inside, 'join');
+  await waiting.bringToFront();
+  await shows(waiting, 'choose');
+  assert.deepEqual([refused, waiting.streams], [1, 0], 'who is refused does not insist');
+  await waiting.click('#leave');
+  await shows(waiting, 'join');
+  assert.deepEqual([...inside.wrong, ...waiting.wrong], []);
+  await first.end();
+  await second.end();
+}
+
+// One unit, one person who has it, two in line who read different languages, and an operator who does everything there is to do.
+async function what_an_operator_does_is_told_in_both_languages(server, browser) {
+  const address = server.public + '/sales/last';
+  const people = [await person(browser), await person(browser), await person(browser), await person(browser)];
+  const [owner, english, korean, late] = await Promise.all(people.map(one => one.tab(address)));
+  await korean.goto(address + '?lang=ko');
+  const both = async (face, en, ko) => {
+    for (const [page, words, language] of [[english, en, 'en'], [korean, ko, 'ko']]) {
+      await page.bringToFront();
+      await shows(page, face);
+      assert.equal(await page.$eval('html', html => html.lang), language);
+      await until(`${face} says ${words}`, async () => words.test(await text(page, 'main')) || text(page, 'main'));
+      await accessible(page, `${face} in ${language}`);
+      await fits(page, face);
+    }
+  };
+  await owner.bringToFront();
+  await owner.click('#join');
+  await shows(owner, 'choose');
+  await quantity(owner, 1);
+  await owner.click('#hold');
+  await shows(owner, 'holding');
+  for (const page of [english, korean]) {
+    await page.bringToFront();
+    await page.click('#join');
+  }
+  // All is held: the place is kept, the unit may come back.
+  await both('standby', /in other people's checkout/, /다른 분의 결제 단계/);
+
+  await server.act('POST', 'last/pause', { message: 'We check the stage. 무대를 점검합니다.' });
+  await both('paused', /We check the stage\. .*Places and reservations are kept/, /무대를 점검합니다\..*순서와 확보 내역은 유지/);
+  await picture(english, 'paused');
+  assert.equal(await view(owner), 'holding', 'who has something goes on');
+  await server.act('POST', 'last/pause', { message: 'Ten more minutes. 10분 더 걸립니다.' });
+  await both('paused', /Ten more minutes/, /10분 더/);
+  await server.act('POST', 'last/resume', { ramp_ms: 0 });
+  await both('standby', /checkout/, /결제 단계/);
+
+  await server.act('PUT', 'last/joining', { open: false });
+  await late.bringToFront();
+  await shows(late, 'not_joining');
+  assert.equal(await late.$('#join'), null);
+  await accessible(late, 'not_joining');
+  await late.click('a[hreflang=ko]');
+  await late.waitForSelector('html[lang=ko]');
+  assert.match(await text(late, 'h2'), /새로 참여할 수 없습니다/);
+  await accessible(late, 'not_joining in Korean');
+  await both('standby', /Your place is kept/, /순서는 유지/);
+
+  await owner.bringToFront();
+  await owner.click('#confirm');
+  await shows(owner, 'booked');
+  await both('sold_out', /Everything is sold/, /모두 판매되었습니다/);
+  await server.act('POST', 'last/close', {});
+  await both('closed', /Bookings stay as they are/, /예매 내역은 그대로/);
+  await owner.reload();
+  assert.equal(await view(owner), 'booked', 'a booking outlives its sale');
+  assert.deepEqual([owner, english, korean, late].flatMap(page => page.wrong), []);
+  for (const one of people) await one.end();
+}
+
 // The exported page stands where the server was, and gives way when it answers again.
 async function the_waiting_page_gives_way(browser) {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-waiting-'));
@@ -225,7 +317,7 @@ async function the_waiting_page_gives_way(browser) {
 const server = await program();
 const browser = await chromium();
 let failed = 0;
-const facts = [a_person_buys, a_person_without_a_script_buys, where_joining_costs_work_the_browser_does_it, two_tabs_are_one_person, who_loses_the_connection_keeps_the_place, a_hold_that_ends_is_told_and_one_chooses_again, other_faces_and_languages_are_readable];
+const facts = [a_person_buys, a_person_without_a_script_buys, where_joining_costs_work_the_browser_does_it, two_tabs_are_one_person, who_loses_the_connection_keeps_the_place, who_gets_no_events_is_not_forgotten, a_hold_that_ends_is_told_and_one_chooses_again, what_an_operator_does_is_told_in_both_languages, other_faces_and_languages_are_readable];
 for (const fact of [...facts.map(fact => Object.assign(() => fact(server, browser), { fact: fact.name })), Object.assign(() => the_waiting_page_gives_way(browser), { fact: 'the_waiting_page_gives_way' })]) {
   const begin = Date.now();
   try {

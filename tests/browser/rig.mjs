@@ -42,11 +42,13 @@ const SHORT = NARROW.replace('"narrow"', '"short"').replace('hold = { ttl = "5m"
 
 // Joining costs work.
 const DEAR = NARROW.replace('"narrow"', '"dear"').replace('active_passes = 1', 'active_passes = 100, proof_of_work = { least = 50000, most = 50000 }');
+// One unit: who comes second sees what becomes of it.
+const LAST = NARROW.replace('"narrow"', '"last"').replace('active_passes = 1', 'active_passes = 100').replace('units = 100', 'units = 1').replace(/\[\[items\]\]\nid = "seated"[^]*/, '');
 
 export async function program() {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-browser-'));
   const sales = [];
-  for (const [name, text] of Object.entries({ narrow: NARROW, later: LATER, short: SHORT, dear: DEAR, wide: NARROW.replace('"narrow"', '"wide"').replace('active_passes = 1', 'active_passes = 100') })) {
+  for (const [name, text] of Object.entries({ narrow: NARROW, later: LATER, short: SHORT, dear: DEAR, last: LAST, wide: NARROW.replace('"narrow"', '"wide"').replace('active_passes = 1', 'active_passes = 100') })) {
     const file = join(folder, name + '.toml');
     await writeFile(file, text);
     sales.push('--sale', file);
@@ -65,6 +67,12 @@ export async function program() {
   });
   return {
     ...banner,
+    // What an operator does: act('POST', 'last/pause', { message: '...' }).
+    async act(method, path, body = {}) {
+      const headers = { authorization: `Bearer ${banner.operator_key}`, 'content-type': 'application/json' };
+      const answer = await fetch(`${banner.admin}/admin/v1/sales/${path}`, { method, headers, body: JSON.stringify(body) });
+      assert.equal(answer.status, 200, `${method} ${path}: ${await answer.text()}`);
+    },
     async end() {
       child.removeAllListeners('exit');
       const ended = once(child, 'exit');
@@ -89,6 +97,9 @@ export async function person(browser, { script = true } = {}) {
     async tab(address) {
       const page = await context.newPage();
       page.wrong = [];
+      // Streams of events that the server gave this tab.
+      page.streams = 0;
+      page.on('response', answer => { page.streams += answer.url().endsWith('/ticket/events') && answer.status() === 200 ? 1 : 0; });
       page.on('pageerror', error => page.wrong.push(String(error)));
       page.on('console', message => {
         // What a browser says about a lost connection is no fault of the page.

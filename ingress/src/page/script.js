@@ -6,7 +6,7 @@
   const main = () => find('main');
   const lang = document.documentElement.lang;
   const marks = [5000, 1000, 500, 100, 50, 10, 1];
-  let timer, auto, tries = 0, sending = false, clocks = [], words = {};
+  let timer, auto, source, quiet = 0, tries = 0, sending = false, clocks = [], words = {};
 
   // Nobody asks in step with others.
   const spread = ms => ms * (0.8 + Math.random() * 0.4);
@@ -60,7 +60,7 @@
   };
 
   const show = (line, ticket) => {
-    for (const { item, stock } of line.items) {
+    for (const { item, stock } of line ? line.items : []) {
       put(`[data-stock="${item}"]`, words['stock_' + stock]);
       const input = find(`[name="q.${item}"]`);
       if (input) input.disabled = stock === 'sold_out';
@@ -74,6 +74,33 @@
     put('#chance', words['chance_' + ticket.chance] || '');
     if (marks.some(mark => before > mark && now <= mark)) say(fill(words.say_ahead, { n: count(now) }));
   };
+
+  const fine = () => { tries = 0; offline(false); };
+  const again = ms => {
+    clearTimeout(timer);
+    timer = setTimeout(() => { if (!sending) load().then(fine).catch(look); }, Math.random() * ms);
+  };
+  const signature = (line, ticket) => `${line.state}${line.joining === false ? '!' : ''} ${ticket ? ticket.state : '-'} ${line.message}`;
+  const part = n => main().dataset.sig.split(' ')[n].replace('!', '');
+
+  // Near the front the server tells by itself, as long as somebody looks; the poll goes on behind it.
+  const follow = () => {
+    const { near, sale } = main().dataset, place = find('#ahead');
+    if (!near || document.visibilityState !== 'visible') return unfollow();
+    if (source || !window.EventSource || Date.now() < quiet || +place.dataset.n > +near) return;
+    const mine = source = new EventSource(`/v1/sales/${sale}/ticket/events`);
+    mine.addEventListener('line', event => { if (JSON.parse(event.data).state !== part(0)) again(3000); });
+    mine.addEventListener('ticket', event => {
+      const ticket = JSON.parse(event.data);
+      if (ticket.state !== part(1)) return again(100);
+      show(null, ticket);
+      fine();
+      checked();
+    });
+    // Refused: there is no room, or others are nearer.
+    mine.onerror = () => { if (mine.readyState === 2 && mine === source) { source = null; quiet = Date.now() + spread(60000); arm(); } };
+  };
+  const unfollow = () => { if (source) source.close(); source = null; };
 
   const arm = () => {
     clearTimeout(timer);
@@ -93,11 +120,12 @@
       } else {
         const base = '/v1/sales/' + sale;
         const [line, ticket] = await Promise.all([json(base + '/line'), watch === 'ticket' ? json(base + '/ticket') : null]);
-        if (`${line.state} ${ticket ? ticket.state : '-'}` === sig) show(line, ticket); else await load();
+        if (signature(line, ticket) === sig) show(line, ticket); else await load();
         next = (ticket || line).poll_in_ms;
+        follow();
+        if (source && source.readyState === 1) next = Math.max(next, 15000);
       }
-      tries = 0;
-      offline(false);
+      fine();
       checked();
     } catch {
       tries += 1;
@@ -175,13 +203,14 @@
     checked();
     enter();
     arm();
+    follow();
   };
 
   // After sleep, in another tab, or back from the history: what is shown may be old.
   const wake = () => {
+    follow();
     if (sending || document.visibilityState !== 'visible' || !main().dataset.view) return;
-    clearTimeout(timer);
-    timer = setTimeout(() => load().then(() => { tries = 0; offline(false); }).catch(look), Math.random() * 400);
+    again(400);
     enter();
   };
 
@@ -191,6 +220,7 @@
     send(event.target, true);
   });
   document.addEventListener('visibilitychange', wake);
+  addEventListener('pagehide', unfollow);
   addEventListener('pageshow', event => { if (event.persisted) wake(); });
   addEventListener('online', wake);
   addEventListener('offline', () => offline(true));

@@ -16,6 +16,7 @@ pub(super) enum View {
     Lobby,
     Paused,
     SoldOut,
+    NotJoining,
     Join,
     Waiting,
     Standby,
@@ -74,6 +75,7 @@ impl View {
             (_, Some("standby")) => Self::Standby,
             (_, Some("waiting")) => Self::Waiting,
             // No ticket, or one whose pass has ended.
+            _ if told.line.joining == Some(false) => Self::NotJoining,
             _ => Self::Join,
         }
     }
@@ -92,6 +94,7 @@ impl View {
             Self::Lobby => "lobby",
             Self::Paused => "paused",
             Self::SoldOut => "sold_out",
+            Self::NotJoining => "not_joining",
             Self::Join => "join",
             Self::Waiting => "waiting",
             Self::Standby => "standby",
@@ -114,6 +117,7 @@ impl View {
             Self::Lobby => "h_lobby",
             Self::Paused => "h_paused",
             Self::SoldOut => "h_sold_out",
+            Self::NotJoining => "h_not_joining",
             Self::Join => "h_join",
             Self::Waiting => "h_waiting",
             Self::Standby => "h_standby",
@@ -126,11 +130,21 @@ impl View {
     pub(super) const fn watch(self, has_ticket: bool) -> Watch {
         match self {
             Self::Lobby | Self::Waiting | Self::Standby | Self::Called => Watch::Ticket,
-            Self::Choose | Self::Paused | Self::SoldOut | Self::Join | Self::Scheduled if has_ticket => Watch::Ticket,
-            Self::Choose | Self::Paused | Self::SoldOut | Self::Join | Self::Scheduled => Watch::Line,
+            Self::Choose | Self::Paused | Self::SoldOut | Self::NotJoining | Self::Join | Self::Scheduled => {
+                if has_ticket {
+                    Watch::Ticket
+                } else {
+                    Watch::Line
+                }
+            }
             Self::Busy | Self::Holding | Self::Confirming | Self::Unknown => Watch::Page,
             Self::Booked | Self::Done | Self::Closed => Watch::Nothing,
         }
+    }
+
+    /// Whether the server tells by itself what becomes of the ticket, where it is near enough to the front.
+    pub(super) const fn is_followed(self) -> bool {
+        matches!(self, Self::Waiting | Self::Standby)
     }
 
     /// Whether a browser without the script loads it again by itself. Not while somebody fills in a form or decides.
@@ -157,7 +171,7 @@ mod tests {
             serde_json::from_value::<Hold>(serde_json::json!({"hold_id": "h", "state": state, "lines": []})).unwrap()
         });
         let line = Line { state: line.into(), ..Line::default() };
-        Told { sale, line, ticket, hold, hold_away: false, pass_ms: None }
+        Told { sale, line, ticket, hold, hold_away: false, pass_ms: None, pause_words: None }
     }
 
     fn view(line: &str, ticket: Option<&str>, hold: Option<&str>) -> View {
@@ -184,6 +198,20 @@ mod tests {
             assert_eq!(view("sold_out", ticket, None), View::SoldOut);
             assert_eq!(view("paused", ticket, None), View::Paused);
             assert_eq!(view("closed", ticket, None), View::Closed);
+        }
+    }
+
+    #[test]
+    fn while_nobody_new_may_join_only_those_without_a_place_are_told_so() {
+        let stopped = |ticket| {
+            let mut told = told("open", ticket, None);
+            told.line.joining = Some(false);
+            View::of(&told)
+        };
+        assert_eq!(stopped(None), View::NotJoining);
+        assert_eq!(stopped(Some("released")), View::NotJoining);
+        for (ticket, view) in [("waiting", View::Waiting), ("called", View::Called), ("inside", View::Choose)] {
+            assert_eq!(stopped(Some(ticket)), view);
         }
     }
 

@@ -62,6 +62,8 @@ pub(super) struct Line {
     pub(super) items: Vec<Stock>,
     pub(super) poll_in_ms: u64,
     pub(super) message: String,
+    /// Absent where there is no waiting room.
+    pub(super) joining: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -169,6 +171,8 @@ pub(super) struct Told {
     pub(super) hold_away: bool,
     /// Milliseconds until the pass ends.
     pub(super) pass_ms: Option<u64>,
+    /// The operator's own words during a pause; the document has words for it in one language when there are none.
+    pub(super) pause_words: Option<String>,
 }
 
 impl Told {
@@ -183,7 +187,8 @@ impl Told {
         let missing = || Problem::new(Name::Unavailable, "The sale's documents cannot be read.");
         let sale = Answered::new(catalogue::show(&of_sale(""))).await.good().ok_or_else(missing)?;
         let line = Answered::new(line::get(&of_sale("/line"))).await.good().unwrap_or_default();
-        let mut told = Self { sale, line, ticket: None, hold: None, hold_away: false, pass_ms: None };
+        let pause_words = handle.fold.paused.clone().filter(|words| !words.is_empty());
+        let mut told = Self { sale, line, ticket: None, hold: None, hold_away: false, pass_ms: None, pause_words };
         let Ok(visitor) = identity::visitor(call) else { return Ok(told) };
         if cookie::get(call.headers(), cookie::TICKET).is_some() {
             told.ticket = Answered::new(tickets::get(&of_sale("/ticket"))).await.good();

@@ -27,6 +27,8 @@ pub(super) struct Shown<'a> {
     pub(super) key: String,
     /// When the turn may be claimed again, milliseconds.
     pub(super) again_ms: u64,
+    /// People ahead, at most, of whom the server tells by itself.
+    pub(super) near: u64,
     /// Spreads reloads: any random number.
     pub(super) jitter: u32,
     /// This process' clock.
@@ -57,8 +59,13 @@ impl Shown<'_> {
         let (told, view) = (self.told, self.view);
         let ticket = told.ticket.as_ref().map_or("-", |ticket| ticket.state.as_str());
         html!(out, "<main data-view=\"" (view.as_str()) "\" data-sale=\"" (told.sale.id) "\" data-poll=\"" (self.poll_ms())
-            "\" data-watch=\"" (view.watch(told.ticket.is_some()).as_str()) "\" data-sig=\"" (told.line.state) " " (ticket)
-            "\" data-words=\"" (self.script_words()) "\">");
+            "\" data-watch=\"" (view.watch(told.ticket.is_some()).as_str()) "\" data-sig=\"" (told.line.state)
+            (if told.line.joining == Some(false) { "!" } else { "" }) " " (ticket) " " (told.line.message)
+            "\" data-words=\"" (self.script_words()) "\"");
+        if view.is_followed() {
+            html!(out, " data-near=\"" (self.near) "\"");
+        }
+        html!(out, ">");
     }
 
     /// The words the script says by itself.
@@ -118,6 +125,10 @@ impl Shown<'_> {
             View::Lobby => self.lobby(out),
             View::Paused => self.paused(out),
             View::SoldOut => html!(out, "<p>" (self.words.say("sold_out_hint")) "</p>"),
+            View::NotJoining => {
+                html!(out, "<p>" (self.words.say("not_joining_hint")) "</p>");
+                self.stock(out);
+            }
             View::Join => self.join(out),
             View::Waiting | View::Standby => self.waiting(out),
             View::Called => self.called(out),
@@ -153,7 +164,9 @@ impl Shown<'_> {
             None => html!(out, "<p>" (words.say("opens_unknown")) "</p>"),
         }
         html!(out, "<p>" (words.say("no_advantage")) "</p>");
-        if sale.draw_commitment.is_some() {
+        if self.told.line.joining == Some(false) {
+            html!(out, "<p>" (words.say("not_joining_hint")) "</p>");
+        } else if sale.draw_commitment.is_some() {
             html!(out, "<p>" (words.say("lobby_hint")) " <a href=\"/draw\">" (words.say("lobby_check")) "</a></p>");
             self.join_form(out, "lobby_join");
         }
@@ -173,12 +186,11 @@ impl Shown<'_> {
     }
 
     fn paused(&self, out: &mut Html) {
-        let message = &self.told.line.message;
-        if !message.is_empty() {
-            html!(out, "<p class=card><bdi>" (message) "</bdi></p>");
+        if let Some(words) = &self.told.pause_words {
+            html!(out, "<p class=card><bdi>" (words) "</bdi></p>");
         }
         html!(out, "<p>" (self.words.say("paused_hint")) "</p>");
-        if self.told.sale.waiting_room && self.told.ticket.is_none() {
+        if self.told.line.joining == Some(true) && self.told.ticket.is_none() {
             self.join_form(out, "join");
         }
     }
