@@ -191,7 +191,16 @@ stop() {
     done
 }
 
-# Whoever starts and uses DIR by turns holds DIR.lock while it looks, and a lock on DIR/users while it uses it.
+# Whoever starts and uses DIR by turns holds DIR.lock while it looks, and a lock on DIR/users while it uses it. DIR.lock goes with DIR: it is
+# removed by its holder, so whoever gets a lock on a file that is not there any more, or on another one, has to begin again.
+take_lock() {
+    while :; do
+        exec 8> "$1"
+        flock 8
+        [ "$(stat -Lc %d:%i /proc/self/fd/8)" = "$(stat -c %d:%i "$1" 2>/dev/null)" ] && return
+    done
+}
+
 guard() {
     local idle=0
     while [ -d "$2" ]; do
@@ -202,9 +211,8 @@ guard() {
             idle=$((idle + 1))
         fi
         if [ $idle -ge $((IDLE_S * 2)) ] || ! kill -0 "$1" 2>/dev/null; then
-            exec 8> "$2.lock"
-            flock 8
-            in_use "$2" || { stop "$2"; rm -rf "$2"; }
+            take_lock "$2.lock"
+            in_use "$2" || { stop "$2"; rm -rf "$2" "$2.lock"; }
             exec 8>&-
         fi
     done

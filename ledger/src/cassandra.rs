@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -70,8 +71,7 @@ impl Shared {
         // One per checkout, so that two of them do not test each other's.
         let place = SCRIPT.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
         let directory = std::env::temp_dir().join(format!("holdfast-cassandra-{place:x}"));
-        let lock = File::create(directory.with_extension("lock")).expect("a lock");
-        lock.lock().expect("the lock");
+        let _lock = lock(&directory);
         let found = std::fs::read_to_string(directory.join("contacts")).map(|text| points(&text)).unwrap_or_default();
         let runs = found.first().is_some_and(|point| TcpStream::connect(point).is_ok());
         let directory_text = directory.to_str().expect("a path");
@@ -108,6 +108,20 @@ impl Shared {
         let settings = self.settings(keyspace);
         make(settings.clone(), 1);
         settings
+    }
+}
+
+/// The right to look at these nodes, and to start or end them. A guard that ends them removes the file of the lock that it holds:
+/// whoever then gets a lock on that file has one on nothing, and begins again.
+fn lock(directory: &Path) -> File {
+    let path = directory.with_extension("lock");
+    loop {
+        let lock = File::create(&path).expect("a lock");
+        lock.lock().expect("the lock");
+        let (locked, there) = (lock.metadata().expect("a file"), std::fs::metadata(&path));
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino())) {
+            return lock;
+        }
     }
 }
 
@@ -218,5 +232,66 @@ impl Drop for Own {
         }
         let _ = script(&["stop", self.directory.to_str().unwrap_or_default()]);
         let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Child;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A guard of a directory without nodes, for a process that has ended.
+    fn guarded(directory: &Path) -> Child {
+        let mut ended = Command::new("true").spawn().unwrap();
+        let pid = ended.id().to_string();
+        ended.wait().unwrap();
+        Command::new(SCRIPT).args(["guard", &pid]).arg(directory).spawn().unwrap()
+    }
+
+    fn ends(mut guard: Child) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while guard.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "the guard does not end");
+            thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_guard_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("nodes");
+        std::fs::create_dir(&directory).unwrap();
+        ends(guarded(&directory));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn who_waited_for_a_guard_s_lock_has_one_on_a_file_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("nodes");
+        std::fs::create_dir(&directory).unwrap();
+        // As a guard does: it holds the lock, and removes what it locked. Another one waits for it meanwhile.
+        let path = directory.with_extension("lock");
+        let held = File::create(&path).unwrap();
+        held.lock().unwrap();
+        let waiting = thread::spawn({
+            let directory = directory.clone();
+            move || lock(&directory)
+        });
+        std::fs::remove_file(&path).unwrap();
+        drop(held);
+        let got = waiting.join().unwrap();
+        assert_eq!(got.metadata().unwrap().ino(), std::fs::metadata(&path).unwrap().ino());
+        // A guard cannot end what somebody uses, and waits for whoever looks.
+        let using = user(&directory);
+        let guard = guarded(&directory);
+        drop(got);
+        let mine = lock(&directory);
+        assert!(directory.exists());
+        drop((using, mine));
+        ends(guard);
+        assert!(!directory.exists() && !path.exists());
     }
 }
