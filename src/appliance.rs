@@ -17,13 +17,12 @@ use ingress::{App, Tls};
 use ledger::Ledger;
 use lua::{Access, Hints, Target};
 use metrics_exporter_prometheus::PrometheusHandle;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::banner::Banner;
-use crate::config::{Config, LedgerAt, Mode};
-use crate::data::{DataDir, Layout};
+use crate::config::{Config, Mode};
+use crate::data::DataDir;
 use crate::failure::{Failure, remedy};
 use crate::forward::Post;
 use crate::keeper::{Ground, Keeper};
@@ -35,9 +34,10 @@ use crate::redis::{Plan, Server};
 use crate::roles::Roles;
 use crate::running::Running;
 use crate::signals::{Signals, Told};
+use crate::surroundings::{KeyMade, Surroundings, places};
 use crate::threads::Worker;
 use crate::waiting::Waiting;
-use crate::{demo, logging, observe, production, stores};
+use crate::{demo, logging, observe, production, stores, system};
 
 /// How long sales may take to be in service after a start, before the program serves without them and says so.
 const SERVICE_IN: Duration = Duration::from_secs(20);
@@ -66,21 +66,9 @@ pub(crate) struct Options {
 pub(crate) fn run(config: &Config, options: &Options) -> Result<(), Failure> {
     logging::start(&config.log)?;
     crate::planted::begin()?;
-    raise_open_files();
+    system::raise_open_files();
     let recorder = observe::start()?;
     stores::block_on(serve(config, options, recorder))
-}
-
-/// A connection is an open file, and shells start programs with room for a thousand: takes what the system allows.
-fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if setrlimit(Resource::Nofile, raised).is_err() {
-        tracing::warn!(
-            limit = limit.current,
-            "the limit of open files (ulimit -n) could not be raised; it bounds the connections"
-        );
-    }
 }
 
 /// What has to be right before anything is started, so that a mistake leaves nothing behind.
@@ -132,7 +120,7 @@ impl<'a> Base<'a> {
         };
         production::check_keys(config, &keys)?;
         if !fresh {
-            not_lost(config, &keys, data.layout())?;
+            production::check_not_lost(config, &keys, data.layout())?;
         }
         let listeners = Listeners::bind(config, options.roles)?;
         let (public, admin) = (listeners.public.as_ref().map(address_of).transpose()?, address_of(&listeners.admin)?);
@@ -142,21 +130,6 @@ impl<'a> Base<'a> {
         let base = Self { config, options, data, documents, waiting, key_file, keys, public, admin, internal, tls };
         Ok((base, listeners))
     }
-}
-
-/// Refuses to begin an empty ledger where sales were: their bookings would be forgotten, and everything sold once more.
-fn not_lost(config: &Config, keys: &Keys, layout: &Layout) -> Result<(), Failure> {
-    let LedgerAt::File(path) = config.ledger() else { return Ok(()) };
-    let there = std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file() || meta.len() > 0);
-    let had_sales = layout.has_sold() || !keys.visitor.is_empty();
-    if there || !had_sales {
-        return Ok(());
-    }
-    Err(Failure::new(
-        format!("ledger {}", path.display()),
-        "gone or empty, though this directory knows of sales that were in it",
-        "put it back from a backup, or begin anew in another directory with --data DIR",
-    ))
 }
 
 /// In service, or stopped until an operator acts, which a start has no use to wait for.
@@ -239,6 +212,7 @@ struct Serving {
     post: Option<Post>,
     reconciler: Option<Worker>,
     ledger: Ledger,
+    key_made: KeyMade,
 }
 
 impl Serving {
@@ -262,6 +236,16 @@ impl Serving {
         let app =
             App::new(parts::parts(base.config, &base.keys, &watched, access, recorder.clone(), base.tls.clone())?);
         tokio::spawn(observe::keep_up(recorder));
+        let key_made = KeyMade::default();
+        key_made.set(base.key_file.signs_since(&base.keys));
+        let around = Surroundings {
+            access: access.clone(),
+            tls: base.tls.clone(),
+            key_made: key_made.clone(),
+            places: places(base.config, base.data.layout()),
+            clock: clock::system(),
+        };
+        tokio::spawn(around.watch());
         let spread = base.internal.is_some() || !base.options.roles.stand_alone();
         let caller = Caller::new("");
         let post = spread.then(|| Post::new(stores::redis(access), caller.clone()));
@@ -327,6 +311,7 @@ impl Serving {
             post: looking,
             reconciler,
             ledger,
+            key_made,
         })
     }
 
@@ -409,6 +394,7 @@ impl Serving {
             self.app.set_keyring(parts::keyring(&keys)?);
             self.app.set_operators(parts::operators(&keys));
             parts::share_keys(&self.app, self.post.as_ref(), &keys);
+            self.key_made.set(base.key_file.signs_since(&keys));
             Ok(())
         });
         match keys {

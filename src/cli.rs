@@ -116,7 +116,7 @@ pub(crate) struct Dev {
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Roles of this process, separated by commas: ingress, admission, booker [default: all]
+    /// Roles of this process, separated by commas: ingress, admission, booker, reconciler [default: all]
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     pub(crate) role: Vec<String>,
 }

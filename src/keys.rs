@@ -12,8 +12,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 
-use domain::SaleId;
 use domain::visitor_key::{Branch, key_of};
+use domain::{Millis, SaleId};
 use serde::Deserialize;
 
 use crate::failure::{Failure, remedy};
@@ -69,6 +69,8 @@ impl fmt::Debug for Secret {
 pub(crate) struct TokenKey {
     pub(crate) id: u32,
     pub(crate) secret: Secret,
+    /// When it was made, where the file says so.
+    pub(crate) made: Option<Millis>,
 }
 
 /// A key that may act on sales; acts are recorded under its name.
@@ -182,9 +184,9 @@ impl KeyFile {
             "# Keys of this Holdfast. Whoever reads this file can act as an operator and as any visitor: keep it 0600 and backed up,\n\
              # and give every process the same. After an edit send SIGHUP. Of the token keys the first signs and all verify; drop an\n\
              # old one only after the sales it signed for have closed.\n\
-             [[token]]\nid = 1\nsecret = \"{}\"\n\n\
+             {}\n\
              [[operator]]\nname = \"{operator}\"\nkey = \"hf-{}\"\n\n{}\n{}",
-            Secret::random().text(),
+            change::fresh_token(1),
             Secret::random().text(),
             change::fresh_process(),
             change::fresh_seed(),
@@ -236,7 +238,21 @@ impl KeyFile {
                 error.span().map_or(1, |span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
             self.failure(format!("line {line}: {}", error.message().trim()), "correct that line")
         })?;
-        check(form).map_err(|problem| self.failure(problem, "correct it"))
+        let mut keys = check(form).map_err(|problem| self.failure(problem, "correct it"))?;
+        for key in &mut keys.token {
+            key.made = change::made(text, key.id);
+        }
+        Ok(keys)
+    }
+
+    /// When the key that signs was made; where the file does not say so, when it was changed last.
+    pub(crate) fn signs_since(&self, keys: &Keys) -> Option<Millis> {
+        let noted = keys.token.first().and_then(|key| key.made);
+        noted.or_else(|| {
+            let changed = std::fs::metadata(&self.path).and_then(|meta| meta.modified()).ok()?;
+            let since = changed.duration_since(std::time::UNIX_EPOCH).ok()?;
+            Some(Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+        })
     }
 }
 
@@ -248,7 +264,7 @@ fn check(form: FileForm) -> Result<Keys, String> {
         if token.iter().any(|known: &TokenKey| known.id == key.id) {
             return Err(format!("two token keys have id {}", key.id));
         }
-        token.push(TokenKey { id: key.id, secret });
+        token.push(TokenKey { id: key.id, secret, made: None });
     }
     let mut operator: Vec<OperatorKey> = Vec::new();
     for OperatorForm { name, key } in form.operator {

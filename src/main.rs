@@ -30,8 +30,11 @@ mod roles;
 mod running;
 mod signals;
 mod stores;
+mod surroundings;
+mod system;
 mod threads;
 mod waiting;
+mod words;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,8 @@ use domain::SaleDoc;
 use domain::table::Mistake;
 use ledger::cql::{self, Finding, Settings, Severity};
 
-use crate::config::{Config, Mode};
+use crate::config::{Config, LedgerAt, Mode};
+use crate::data::Layout;
 use crate::failure::Failure;
 use crate::keys::Keys;
 
@@ -20,6 +21,21 @@ pub(crate) fn check_keys(config: &Config, keys: &Keys) -> Result<(), Failure> {
         format!("keys file {}", config.keys().display()),
         format!("made up by hand or copied from an example: {}", weak.join(", ")),
         "make random ones with holdfast keys create",
+    ))
+}
+
+/// Refuses to begin an empty ledger where sales were: their bookings would be forgotten, and everything sold once more.
+pub(crate) fn check_not_lost(config: &Config, keys: &Keys, layout: &Layout) -> Result<(), Failure> {
+    let LedgerAt::File(path) = config.ledger() else { return Ok(()) };
+    let there = std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file() || meta.len() > 0);
+    let had_sales = layout.has_sold() || !keys.visitor.is_empty();
+    if there || !had_sales {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("ledger {}", path.display()),
+        "gone or empty, though this directory knows of sales that were in it",
+        "put it back from a backup, or begin anew in another directory with --data DIR",
     ))
 }
 

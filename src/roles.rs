@@ -72,6 +72,16 @@ mod tests {
     }
 
     #[test]
+    fn the_help_of_serve_names_every_role() {
+        use clap::CommandFactory as _;
+        let mut cli = crate::cli::Cli::command();
+        let help = cli.find_subcommand_mut("serve").unwrap().render_long_help().to_string();
+        for role in Roles::NAMES {
+            assert!(help.contains(role), "{role} is missing in {help}");
+        }
+    }
+
+    #[test]
     fn any_subset_is_roles_and_none_is_all() {
         assert_eq!(parse(&[]).unwrap(), Roles::ALL);
         assert_eq!(parse(&["all"]).unwrap(), Roles::ALL);

@@ -83,6 +83,8 @@ metrics! {
     APPEND_FAILURES = "holdfast_booker_append_failures_total", Counter, "appends", [], "Appends that the ledger did not take, or whose outcome is unknown; their intents are decided anew.";
     SETTLE_LAG = "holdfast_booker_settle_lag_events", Gauge, "events", [], "Events in the ledger that Redis has not been told of yet.";
     UNDECIDED = "holdfast_booker_undecided_intents", Gauge, "intents", [], "Confirms and cancels that wait for the ledger.";
+    OLDEST_INTENT = "holdfast_booker_oldest_intent_seconds", Gauge, "seconds", [], "How long the oldest undecided confirm, cancel or transfer has been waiting here; 0 without one.";
+    OVERDUE = "holdfast_booker_overdue_holds", Gauge, "holds", [], "Holds, and old records to be purged, whose time was over 5 s ago and which the ticker has not ended.";
     TAKEOVERS = "holdfast_booker_takeovers_total", Counter, "claims", [], "Claims of the lane's log by this process.";
     STEPDOWNS = "holdfast_booker_stepdowns_total", Counter, "stops", [], "Times the owner found that the log has another writer, and stopped.";
     LOADS = "holdfast_booker_loads_total", Counter, "loads", [], "Times Redis was empty and loaded from the fold.";
@@ -158,6 +160,8 @@ pub(crate) struct Metrics {
     pub(crate) append_failures: Counter,
     pub(crate) settle_lag: Gauge,
     pub(crate) undecided: Gauge,
+    pub(crate) oldest_intent: Gauge,
+    pub(crate) overdue: Gauge,
     pub(crate) takeovers: Counter,
     pub(crate) stepdowns: Counter,
     pub(crate) loads: Counter,
@@ -197,6 +201,8 @@ impl Metrics {
             append_failures: counter(&APPEND_FAILURES),
             settle_lag: gauge(&SETTLE_LAG),
             undecided: gauge(&UNDECIDED),
+            oldest_intent: gauge(&OLDEST_INTENT),
+            overdue: gauge(&OVERDUE),
             takeovers: counter(&TAKEOVERS),
             stepdowns: counter(&STEPDOWNS),
             loads: counter(&LOADS),

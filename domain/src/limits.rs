@@ -223,6 +223,10 @@ pub const NO_OWNER_AFTER_MS: u64 = 3_000;
 pub const BEHIND_AFTER_MS: u64 = 10_000;
 /// Milliseconds after which an intent that is not decided is a difference.
 pub const STUCK_AFTER_MS: u64 = 10_000;
+/// Milliseconds behind its deadline after which a hold, or a record that is to be purged, is overdue: twenty runs of the ticker.
+pub const OVERDUE_AFTER_MS: u64 = 5_000;
+/// Milliseconds between two looks at what surrounds the program: Redis' settings, certificate, keys, room on disks.
+pub const SURROUNDINGS_EVERY_MS: u64 = 10_000;
 
 /// Numbers that the owner of a line takes from the log at once.
 pub const NUMBER_BLOCK: u64 = 10_000;
@@ -410,6 +414,7 @@ const _: () =
 const _: () = assert!(CQL_TRY_MS * 2 < LEDGER_READ_MS, "and of one read");
 const _: () =
     assert!(HEALTH_SLOW_MS.0 < HEALTH_SLOW_MS.1 && HEALTH_FRESH_MS.0 < HEALTH_FRESH_MS.1, "health falls with time");
+const _: () = assert!(REAP_EVERY_MS * 10 < OVERDUE_AFTER_MS, "what a busy ticker ends a little late is not overdue");
 const _: () = assert!(HEARTBEAT_MS < HEALTH_FRESH_MS.0, "a store that is asked each second does not look stale");
 const _: () = assert!(
     PROOF_HASHES_RANGE.0 <= PROOF_HASHES.0 && PROOF_HASHES.0 < PROOF_HASHES.1 && PROOF_HASHES.1 <= PROOF_HASHES_RANGE.1,

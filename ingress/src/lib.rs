@@ -31,7 +31,7 @@ pub use app::{App, Audit, Check, Events, MaySell, MetricsText, NoEvents, Operato
 pub use edge::address::{Network, NotANetwork};
 use edge::overload::Load;
 pub use page::waiting_page;
-pub use server::tls::{BadTls, Tls};
+pub use server::tls::{BadTls, Tls, Validity};
 pub use settings::{Limits, Settings};
 
 /// Serves visitors on a clone of `listener` until `stop` says true (or its sender is gone); then accepts nothing more, lets

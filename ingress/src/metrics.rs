@@ -110,8 +110,20 @@ const STREAMS: Metric = Metric {
 };
 
 /// Every metric of this crate.
-pub const ALL: &[Metric] =
-    &[REQUESTS, SECONDS, PROBLEMS, CONNECTIONS, ENDED, REFUSED, ACCEPT, REFUSALS, PROOFS, PROOF_PRICE, STREAMS];
+pub const ALL: &[Metric] = &[
+    REQUESTS,
+    SECONDS,
+    PROBLEMS,
+    CONNECTIONS,
+    ENDED,
+    REFUSED,
+    ACCEPT,
+    REFUSALS,
+    PROOFS,
+    PROOF_PRICE,
+    STREAMS,
+    CONFIRMS,
+];
 
 /// What looked, in the order of the label's values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -222,6 +234,45 @@ impl Streams {
 
     pub(crate) fn closed(&self) {
         self.0.decrement(1.0);
+    }
+}
+
+const CONFIRMS: Metric = Metric {
+    name: "holdfast_ingress_confirm_answers_total",
+    kind: Kind::Counter,
+    unit: "answers",
+    labels: &[("answer", &["booked", "again", "pending", "refused", "not_taken", "unavailable"])],
+    help: "What visitors were told who confirmed a hold: booked, booked before, 202, a final no, a request that was none, or 503.",
+};
+
+/// What a visitor is told who confirms a hold. In the order of the label's values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Confirmed {
+    /// 201.
+    Booked,
+    /// 201, as an earlier request was.
+    Again,
+    /// 202: nobody knows yet.
+    Pending,
+    /// The ledger, or what it has decided before, says no.
+    Refused,
+    /// Nothing was decided, by the visitor's own fault.
+    NotTaken,
+    /// Nothing was decided, or nobody knows what, by ours.
+    Unavailable,
+}
+
+/// Counts them.
+pub(crate) struct Confirms([Counter; 6]);
+
+impl Confirms {
+    pub(crate) fn new() -> Self {
+        let value = |n: usize| counter!(CONFIRMS.name, "answer" => CONFIRMS.labels[0].1[n]);
+        Self(std::array::from_fn(value))
+    }
+
+    pub(crate) fn answered(&self, answer: Confirmed) {
+        self.0[answer as usize].increment(1);
     }
 }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::World;
-use ingress::{BadTls, Settings, Tls};
+use domain::Millis;
+use ingress::{BadTls, Settings, Tls, Validity};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -92,4 +93,21 @@ fn files_that_cannot_be_used_are_named() {
     assert!(missing.to_string().contains("/nowhere/chain.pem") && missing.to_string().contains("certificate chain"));
     let no_key = Tls::load(&data("one.crt"), &data("one.crt")).err().unwrap();
     assert!(no_key.to_string().contains("the private key"), "{no_key}");
+}
+
+#[test]
+fn the_time_in_which_a_certificate_is_good_is_known() {
+    let read = |name: &str| Tls::load(&data(&format!("{name}.crt")), &data(&format!("{name}.key"))).unwrap().validity();
+    let at = |text: &str| Millis::parse_rfc3339(text).unwrap();
+    // It has expired: clients refuse it, and operators are told.
+    let old = Validity { from: at("2020-01-01T00:00:00Z"), until: at("2020-02-01T00:00:00Z") };
+    assert_eq!(read("old"), Some(old));
+    assert_eq!(read("one").unwrap().until, at("2126-10-28T14:48:47Z"), "a year beyond 2050 is written in another way");
+    // Of a chain the certificate that ends first counts.
+    let files = tempfile::tempdir().unwrap();
+    let chain = files.path().join("chain.pem");
+    let text = |name: &str| std::fs::read_to_string(data(name)).unwrap();
+    std::fs::write(&chain, text("one.crt") + &text("old.crt")).unwrap();
+    let both = Tls::load(&chain, &data("one.key")).unwrap().validity().unwrap();
+    assert_eq!((both.from, both.until), (read("one").unwrap().from, old.until));
 }

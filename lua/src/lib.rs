@@ -32,3 +32,4 @@ pub use crate::error::CallError;
 pub use crate::hints::{HintKind, Hints};
 pub use crate::key::{LaneKeys, LineKeys};
 pub use crate::lane::Record;
+pub use crate::script::scripts_digest;

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+/// Digits of the digest that are shown: enough to tell versions apart.
+const SHOWN_DIGITS: usize = 12;
+
 /// A script as the server knows it.
 pub(crate) struct Script {
     pub(crate) name: &'static str,
@@ -107,6 +110,17 @@ impl Id {
 /// All scripts, for loading them into a server.
 pub(crate) fn all() -> &'static [Script] {
     &*ALL
+}
+
+/// Names the content of all scripts together: processes of which it differs run different scripts.
+#[must_use]
+pub fn scripts_digest() -> &'static str {
+    static DIGEST: LazyLock<String> = LazyLock::new(|| {
+        let mut sum = sha1_smol::Sha1::new();
+        all().iter().for_each(|script| sum.update(script.digest.as_bytes()));
+        sum.digest().to_string().chars().take(SHOWN_DIGITS).collect()
+    });
+    &DIGEST
 }
 
 #[cfg(test)]

@@ -281,6 +281,24 @@ async fn a_booking_of_other_units_than_the_record_holds_leaks_none() {
 }
 
 #[tokio::test]
+async fn records_that_the_ticker_left_for_too_long_are_overdue() {
+    let lane = Lane::loaded(&[("a", 5)]).await;
+    let held = lane.hold(&group(1, None, vec![request(1, 1, "a=2")])).await;
+    assert_eq!((lane.meta().await.due, lane.meta().await.overdue), (1, 0), "its time is over, or nearly");
+    // As if that had been a while ago.
+    let score = |ago: u64| (held.now.0 - ago).to_string();
+    let key = "h1:{test:0}:due".as_bytes();
+    for (ago, overdue) in [(domain::limits::OVERDUE_AFTER_MS - 1_000, 0), (domain::limits::OVERDUE_AFTER_MS + 1_000, 1)]
+    {
+        lane.redis.raw(&[b"ZADD", key, score(ago).as_bytes(), item(1).as_bytes()]).await.unwrap();
+        assert_eq!(lane.meta().await.overdue, overdue, "{ago} ms ago");
+    }
+    lane.wait_past(5).await;
+    let reaped = lane::reap(&lane.redis, &lane.keys, ReapCursor::default()).await.unwrap();
+    assert_eq!((reaped.released, lane.meta().await.overdue), (1, 0));
+}
+
+#[tokio::test]
 async fn a_resolution_ends_only_what_is_still_confirming() {
     let lane = Lane::loaded(&[("a", 5)]).await;
     lane.hold(&group(60_000, None, vec![request(1, 1, "a=2"), request(2, 1, "a=1")])).await;

@@ -38,7 +38,7 @@ pub(super) fn run(config: &Config, as_json: bool) -> Result<Exit, Failure> {
 /// What is found about Redis, where it is not the program's own.
 async fn redis(config: &Config) -> Vec<(&'static str, Finding)> {
     let Some(access) = &config.redis else { return Vec::new() };
-    let finding = |Found { weight, what, why, fix }| {
+    let finding = |Found { weight, what, why, fix, .. }| {
         let unsafe_here = weight == Weight::Unsafe && config.mode == Mode::Production;
         let severity = if weight == Weight::Never || unsafe_here { Severity::Error } else { Severity::Warning };
         ("redis", Finding { severity, what, why, fix })

@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::fs::File;
 
 use clap::ValueEnum;
-use domain::SaleId;
 use domain::visitor_key::Branch;
+use domain::{Millis, SaleId};
 
 use super::{KeyFile, Keys, Secret};
 use crate::failure::Failure;
@@ -150,8 +150,25 @@ impl KeyFile {
     }
 }
 
-fn token_text(id: u32, secret: &Secret) -> String {
-    format!("[[token]]\nid = {id}\nsecret = \"{}\"\n", secret.text())
+/// What stands behind the id of a token key that was made at this time: a comment, which every version of the program reads over.
+const MADE: &str = "# made ";
+
+fn token_text(id: u32, secret: &Secret, made: Option<Millis>) -> String {
+    let made = made.map(|at| format!("  {MADE}{at}")).unwrap_or_default();
+    format!("[[token]]\nid = {id}{made}\nsecret = \"{}\"\n", secret.text())
+}
+
+/// A token key made now.
+pub(super) fn fresh_token(id: u32) -> String {
+    token_text(id, &Secret::random(), Some((admission::clock::system())()))
+}
+
+/// When the token key of this id was made, as its comment says; ids of other tables are no numbers.
+pub(super) fn made(text: &str, id: u32) -> Option<Millis> {
+    let id = id.to_string();
+    let line = text.lines().find(|line| has(line, "id", &id))?;
+    let (_, at) = line.split_once(MADE)?;
+    Millis::parse_rfc3339(at.trim()).ok()
 }
 
 fn process_text(secret: &Secret) -> String {
@@ -162,7 +179,7 @@ fn with_new(text: &str, keys: &Keys) -> String {
     let id = keys.token.iter().map(|key| key.id).max().unwrap_or(0).saturating_add(1);
     let mut text = text.trim_end().to_owned();
     // Writing to text cannot fail.
-    let _ = write!(text, "\n\n{}\n{}", token_text(id, &Secret::random()), process_text(&Secret::random()));
+    let _ = write!(text, "\n\n{}\n{}", fresh_token(id), process_text(&Secret::random()));
     text
 }
 
@@ -175,7 +192,7 @@ fn with_newest_first(text: &str, keys: &Keys) -> String {
         let id = newest.id.to_string();
         text = before(
             &without_blocks(&text, "[[token]]", |line| has(line, "id", &id)),
-            &token_text(newest.id, &newest.secret),
+            &token_text(newest.id, &newest.secret, newest.made),
         );
         if let Some(last) = keys.process.last() {
             let secret = last.text();

@@ -165,3 +165,29 @@ fn a_missing_file_says_how_to_make_one() {
     let (_folder, file) = file();
     assert!(file.load().unwrap_err().to_string().contains("holdfast keys create"));
 }
+
+#[test]
+fn a_key_knows_when_it_was_made_through_every_step_of_a_change() {
+    let (_folder, file) = file();
+    let before = (admission::clock::system())();
+    let first = file.create("dev").unwrap();
+    let made = first.token[0].made.unwrap();
+    assert!(made >= before && file.signs_since(&first) == Some(made));
+    let added = file.rotate(Step::Add).unwrap();
+    let newest = added.token[1].made.unwrap();
+    assert_eq!((added.token[0].made, newest >= made), (Some(made), true));
+    assert_eq!(file.signs_since(&added), Some(made), "the old one signs");
+    let used = file.rotate(Step::Use).unwrap();
+    assert_eq!((file.signs_since(&used), used.token[1].made), (Some(newest), Some(made)));
+    assert_eq!(file.rotate(Step::Drop).unwrap().token[0].made, Some(newest));
+}
+
+#[test]
+fn a_key_that_does_not_know_it_is_as_old_as_its_file() {
+    let (_folder, file) = old_file();
+    let keys = file.load().unwrap();
+    assert_eq!(keys.token[0].made, None);
+    let changed = fs::metadata(&file.path).unwrap().modified().unwrap();
+    let since = changed.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    assert_eq!(file.signs_since(&keys), Some(domain::Millis(u64::try_from(since).unwrap())));
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use booker::fold::{ItemSum, LaneFold};
+use booker::fold::{BadLog, ItemSum, LaneFold};
 use domain::event::Event as _;
 use domain::limits::{BEHIND_AFTER_MS, STUCK_AFTER_MS};
 use domain::{HoldId, ItemId, LaneEvent, LogId, SaleId};
@@ -12,14 +12,12 @@ use lua::lane::{LaneState, LaneStock, Mend, MendItem, MendReply, RecountReply, U
 use lua::{CallError, LaneKeys, Redis};
 use tokio::time::Instant;
 
-use super::{Found, PART, Unowned};
-use crate::metrics::Kind;
-
-/// Rounds in which free units are wrong before this process mends them: the owner does it within one.
-const LEFT_WRONG: u32 = 3;
+use super::{Found, LEFT_WRONG, PART, Unowned};
+use crate::metrics::{Invariant, Kind};
 
 /// See the module's text.
 pub(super) struct LaneWatch {
+    sale: SaleId,
     keys: LaneKeys,
     log: LogId,
     fold: LaneFold,
@@ -28,7 +26,9 @@ pub(super) struct LaneWatch {
     behind: Option<Instant>,
     /// Undecided intents and when each was first seen.
     undecided: BTreeMap<HoldId, Instant>,
+    /// Rounds in a row in which free units were wrong, and in which live units were.
     wrong: u32,
+    miscounted: u32,
 }
 
 /// Why a lane was not compared in this round.
@@ -38,13 +38,28 @@ enum NotSeen {
     Redis(#[from] CallError),
     #[error("{0}")]
     Ledger(#[from] ledger::Error),
-    #[error("its log is damaged: {0}")]
-    Damaged(String),
+    #[error("an event of its log cannot be read: {0}")]
+    Unreadable(String),
+    #[error("its log contradicts itself: {0}")]
+    Log(#[from] BadLog),
+}
+
+impl NotSeen {
+    /// What is broken, where the log itself is wrong.
+    const fn invariant(&self) -> Option<Invariant> {
+        match self {
+            Self::Redis(_) | Self::Ledger(_) => None,
+            Self::Unreadable(_) | Self::Log(BadLog::Gap { .. }) => Some(Invariant::Durable),
+            Self::Log(BadLog::Oversold { .. } | BadLog::StockTwice { .. }) => Some(Invariant::Oversell),
+            Self::Log(BadLog::SecondOutcome { .. }) => Some(Invariant::Outcome),
+        }
+    }
 }
 
 impl LaneWatch {
     pub(super) fn new(sale: &SaleId, lane: u16) -> Self {
         Self {
+            sale: sale.clone(),
             keys: LaneKeys::new(sale, lane),
             log: LogId::lane(sale, lane),
             fold: LaneFold::default(),
@@ -52,14 +67,26 @@ impl LaneWatch {
             behind: None,
             undecided: BTreeMap::new(),
             wrong: 0,
+            miscounted: 0,
         }
+    }
+
+    /// The lane's log, as far as Redis has settled it.
+    pub(super) const fn fold(&self) -> &LaneFold {
+        &self.fold
     }
 
     /// One look; what differs is added to `found`.
     pub(super) async fn look(&mut self, redis: &Redis, ledger: &Ledger, found: &mut Found) {
         if let Err(why) = self.compare(redis, ledger, found).await {
             found.add(Kind::NotSeen, 1);
-            tracing::debug!(log = %self.log, %why, "a lane could not be compared");
+            match why.invariant() {
+                Some(invariant) => {
+                    found.breaks(&self.sale, invariant, 1);
+                    tracing::error!(log = %self.log, %why, invariant = invariant.as_str(), "a lane's log is wrong");
+                }
+                None => tracing::debug!(log = %self.log, %why, "a lane could not be compared"),
+            }
         }
     }
 
@@ -69,15 +96,18 @@ impl LaneWatch {
         if self.unowned.see(holder.as_deref(), now) {
             found.add(Kind::LaneWithoutOwner, 1);
         }
-        if !matches!(lua::lane::meta(redis, &self.keys).await?.state, LaneState::Loaded { .. }) {
+        let meta = lua::lane::meta(redis, &self.keys).await?;
+        if !matches!(meta.state, LaneState::Loaded { .. }) {
             // Not loaded: its owner is at it, and without one that is what is told.
             return Ok(());
         }
+        found.breaks(&self.sale, Invariant::Orphan, meta.overdue);
         // Redis first: everything it has settled is then in what is read of the ledger.
         let stock = lua::lane::stock(redis, &self.keys).await?;
         let head = ledger.head(&self.log).await?.head;
         if stock.settled > head {
             found.add(Kind::Ahead, 1);
+            found.breaks(&self.sale, Invariant::Durable, 1);
             tracing::error!(log = %self.log, settled = stock.settled, head, "Redis has settled more than the ledger has");
             return Ok(());
         }
@@ -109,8 +139,8 @@ impl LaneWatch {
             if entry.seq > settled {
                 break;
             }
-            let event = LaneEvent::decode(&entry.event).map_err(|error| NotSeen::Damaged(error.to_string()))?;
-            self.fold.apply(entry.seq, &event).map_err(|error| NotSeen::Damaged(error.to_string()))?;
+            let event = LaneEvent::decode(&entry.event).map_err(|error| NotSeen::Unreadable(error.to_string()))?;
+            self.fold.apply(entry.seq, &event)?;
         }
         Ok(self.fold.head() == settled)
     }
@@ -123,6 +153,9 @@ impl LaneWatch {
         } else {
             self.wrong += 1;
             found.add(Kind::Free, units);
+            if self.wrong >= LEFT_WRONG {
+                found.breaks(&self.sale, Invariant::Units, units);
+            }
             tracing::warn!(log = %self.log, units, settled = stock.settled, "free and live units in Redis are not the ledger's");
         }
         let miscounted = match lua::lane::recount(redis, &self.keys).await? {
@@ -130,6 +163,10 @@ impl LaneWatch {
             // More records than may be counted at once: `audit` does it for a sale at rest.
             _ => 0,
         };
+        self.miscounted = if miscounted > 0 { self.miscounted + 1 } else { 0 };
+        if self.miscounted >= LEFT_WRONG {
+            found.breaks(&self.sale, Invariant::Orphan, miscounted);
+        }
         if miscounted > 0 {
             found.add(Kind::Live, miscounted);
         } else if self.wrong >= LEFT_WRONG {
@@ -148,7 +185,7 @@ impl LaneWatch {
         if let MendReply::Done(mended) = lua::lane::mend(redis, &self.keys, &mend).await? {
             let units: u64 = mended.iter().map(|item| item.was.unwrap_or(0).abs_diff(item.is)).sum();
             tracing::warn!(log = %self.log, units, "free units that the lane's owner left wrong were set right");
-            found.add(Kind::Mended, units);
+            found.mended += units;
             self.wrong = 0;
         }
         Ok(())
@@ -162,7 +199,9 @@ impl LaneWatch {
             self.undecided.entry(id).or_insert(now);
         }
         let stuck = self.undecided.values().filter(|since| now - **since >= Duration::from_millis(STUCK_AFTER_MS));
-        found.add(Kind::Stuck, stuck.count() as u64);
+        let stuck = stuck.count() as u64;
+        found.add(Kind::Stuck, stuck);
+        found.breaks(&self.sale, Invariant::Orphan, stuck);
         Ok(())
     }
 }

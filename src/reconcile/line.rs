@@ -7,23 +7,35 @@ use lua::{CallError, LineKeys, Redis};
 use tokio::time::Instant;
 
 use super::{Found, PART, Unowned};
-use crate::metrics::Kind;
+use crate::metrics::{Invariant, Kind};
 
 /// See the module's text.
 pub(super) struct LineWatch {
+    sale: SaleId,
     keys: LineKeys,
     log: LogId,
     /// Up to where the log was read, and what it said there.
     seq: u64,
     frontier: u64,
     numbers_to: u64,
+    /// Entries of the log by which the frontier went back.
+    went_back: u64,
     unowned: Unowned,
 }
 
 impl LineWatch {
     pub(super) fn new(sale: &SaleId) -> Self {
         let (keys, log) = (LineKeys::new(sale), LogId::line(sale));
-        Self { keys, log, seq: 0, frontier: 0, numbers_to: 0, unowned: Unowned::default() }
+        Self {
+            sale: sale.clone(),
+            keys,
+            log,
+            seq: 0,
+            frontier: 0,
+            numbers_to: 0,
+            went_back: 0,
+            unowned: Unowned::default(),
+        }
     }
 
     /// One look; what differs is added to `found`.
@@ -35,7 +47,9 @@ impl LineWatch {
                 return tracing::debug!(log = %self.log, %why, "a line could not be compared");
             }
         };
-        match self.read(ledger).await {
+        let read = self.read(ledger).await;
+        found.breaks(&self.sale, Invariant::Order, self.went_back);
+        match read {
             Ok(true) => {}
             // The rest of a long log comes with the next rounds.
             Ok(false) => return,
@@ -48,6 +62,7 @@ impl LineWatch {
             && (frontier > self.frontier || numbers_to > self.numbers_to)
         {
             found.add(Kind::LineAhead, 1);
+            found.breaks(&self.sale, Invariant::Durable, 1);
             tracing::error!(log = %self.log, frontier, logged = self.frontier, "Redis shows a line that its log does not have");
         }
     }
@@ -72,6 +87,7 @@ impl LineWatch {
         for entry in entries {
             let event = LineEvent::decode(&entry.event).map_err(|error| error.to_string())?;
             if event.frontier < self.frontier {
+                self.went_back += 1;
                 tracing::error!(log = %self.log, seq = entry.seq, "the frontier goes back (I6)");
             }
             (self.seq, self.frontier, self.numbers_to) = (entry.seq, event.frontier, event.numbers_to);

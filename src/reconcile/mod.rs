@@ -7,6 +7,7 @@
 
 mod lane;
 mod line;
+mod sums;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,25 +21,65 @@ use lua::Redis;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::metrics::{Kind, Reconciling};
+use crate::metrics::{Invariant, Kind, Reconciling};
 use lane::LaneWatch;
 use line::LineWatch;
 
 /// Events folded of one lane in one round: a lane with a long log is caught up with in several, and the others get their turn.
 const PART: usize = MAX_READ_EVENTS;
 
-/// What was found in one round, by kind.
+/// Rounds in which something has to be found in a row before it counts as broken, or is mended here: its owner puts it right within
+/// one, and what is read one after the other may not belong together once.
+const LEFT_WRONG: u32 = 3;
+
+/// What was found in one round.
 #[derive(Default, Debug, PartialEq, Eq)]
-pub(crate) struct Found(BTreeMap<Kind, u64>);
+pub(crate) struct Found {
+    kinds: BTreeMap<Kind, u64>,
+    /// What breaks an invariant. Every sale that is watched is there.
+    broken: BTreeMap<SaleId, BTreeMap<Invariant, u64>>,
+    mended: u64,
+}
 
 impl Found {
+    /// Nothing, of these sales.
+    fn of_sales<'a>(sales: impl Iterator<Item = &'a SaleId>) -> Self {
+        Self { broken: sales.map(|sale| (sale.clone(), BTreeMap::new())).collect(), ..Self::default() }
+    }
+
     fn add(&mut self, kind: Kind, amount: u64) {
-        *self.0.entry(kind).or_default() += amount;
+        *self.kinds.entry(kind).or_default() += amount;
+    }
+
+    fn breaks(&mut self, sale: &SaleId, invariant: Invariant, amount: u64) {
+        if amount > 0 {
+            *self.broken.entry(sale.clone()).or_default().entry(invariant).or_default() += amount;
+        }
     }
 
     /// How much of a kind.
     pub(crate) fn of(&self, kind: Kind) -> u64 {
-        self.0.get(&kind).copied().unwrap_or(0)
+        self.kinds.get(&kind).copied().unwrap_or(0)
+    }
+
+    /// The sales that were watched.
+    pub(crate) fn sales(&self) -> impl Iterator<Item = &SaleId> {
+        self.broken.keys()
+    }
+
+    /// Whether this one was.
+    pub(crate) fn watches(&self, sale: &SaleId) -> bool {
+        self.broken.contains_key(sale)
+    }
+
+    /// How much breaks an invariant in a sale.
+    pub(crate) fn broken(&self, sale: &SaleId, invariant: Invariant) -> u64 {
+        self.broken.get(sale).and_then(|broken| broken.get(&invariant)).copied().unwrap_or(0)
+    }
+
+    /// Units that were put right.
+    pub(crate) const fn mended(&self) -> u64 {
+        self.mended
     }
 }
 
@@ -68,14 +109,16 @@ pub(crate) struct Reconciler {
     clock: Clock,
     lanes: BTreeMap<(SaleId, u16), LaneWatch>,
     lines: BTreeMap<SaleId, LineWatch>,
+    /// Rounds in a row in which a sale's lanes together had more units than it gave out.
+    over: BTreeMap<SaleId, u32>,
     metrics: Reconciling,
 }
 
 impl Reconciler {
     /// One that has seen nothing yet.
     pub(crate) fn new(redis: Redis, ledger: Ledger, sales: Sales, clock: Clock) -> Self {
-        let (lanes, lines) = (BTreeMap::new(), BTreeMap::new());
-        Self { redis, ledger, sales, clock, lanes, lines, metrics: Reconciling::new() }
+        let (lanes, lines, over) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { redis, ledger, sales, clock, lanes, lines, over, metrics: Reconciling::new() }
     }
 
     /// A round each second, until told to stop.
@@ -96,8 +139,9 @@ impl Reconciler {
 
     /// Looks at everything once.
     async fn round(&mut self) -> Found {
-        let (sales, mut found) = (self.sales.list(), Found::default());
+        let sales = self.sales.list();
         self.keep(&sales);
+        let mut found = Found::of_sales(self.lanes.keys().map(|(sale, _)| sale));
         let (redis, ledger) = (&self.redis, &self.ledger);
         for watch in self.lanes.values_mut() {
             watch.look(redis, ledger, &mut found).await;
@@ -105,8 +149,26 @@ impl Reconciler {
         for watch in self.lines.values_mut() {
             watch.look(redis, ledger, &mut found).await;
         }
-        self.metrics.mended(found.of(Kind::Mended));
+        self.sum_up(&sales, &mut found);
         found
+    }
+
+    /// I1 over all lanes of a sale: each lane's log may be right, and all of them together have too much.
+    fn sum_up(&mut self, sales: &Arc<SaleMap>, found: &mut Found) {
+        let watched: BTreeSet<SaleId> = found.sales().cloned().collect();
+        self.over.retain(|sale, _| watched.contains(sale));
+        for sale in watched {
+            let Some(fold) = sales.get(&sale) else { continue };
+            let lanes = self.lanes.range((sale.clone(), 0)..=(sale.clone(), u16::MAX)).map(|(_, lane)| lane.fold());
+            let units = sums::beyond(&fold.stock, lanes);
+            let rounds = self.over.entry(sale.clone()).or_default();
+            *rounds = if units == 0 { 0 } else { *rounds + 1 };
+            // An act of an operator that lanes have read, and this process has not yet, is there in the next round.
+            if *rounds >= LEFT_WRONG {
+                found.breaks(&sale, Invariant::Oversell, units);
+                tracing::error!(%sale, units, "the lanes together have more units than the sale gave out (I1)");
+            }
+        }
     }
 
     /// Watches what is on sale; what is over is nobody's, and its keys go.

@@ -18,13 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two questions to Prometheus, which looks once a second.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
-const TOOLS: [&str; 3] = ["prometheus", "promtool", "python3"];
+pub const TOOLS: [&str; 3] = ["prometheus", "promtool", "python3"];
 const LINE: &str =
     "id = \"night\"\nadmission = { pace_per_minute = 6000, active_passes = 1 }\n[[items]]\nid = \"seat\"\nunits = 50\n";
 const DESK: &str = "id = \"desk\"\nadmission = \"none\"\n[[items]]\nid = \"seat\"\nunits = 50\n";
 
 /// A child that is ended with the test.
-struct Started(Child);
+pub struct Started(pub Child);
 
 impl Started {
     fn kill(&mut self) {
@@ -40,7 +40,7 @@ impl Drop for Started {
 }
 
 /// Whether the tool is there. Where CI=true says that nothing may be left out, it has to be.
-fn has(tool: &str) -> bool {
+pub fn has(tool: &str) -> bool {
     let found = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{tool} is missing");
@@ -50,14 +50,14 @@ fn has(tool: &str) -> bool {
 }
 
 /// A Prometheus with the shipped rules that scrapes every second.
-struct Prometheus {
+pub struct Prometheus {
     address: String,
     log: std::path::PathBuf,
     _child: Started,
 }
 
 impl Prometheus {
-    fn start(folder: &Path, target: &str) -> Self {
+    pub fn start(folder: &Path, target: &str) -> Self {
         let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus/rules");
         let settings = format!(
             "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [ \"{}/*.rules.yml\" ]\n\
@@ -79,18 +79,18 @@ impl Prometheus {
     }
 
     /// What the expression gives now; nothing while it does not answer yet.
-    fn query(&self, expression: &str) -> String {
+    pub fn query(&self, expression: &str) -> String {
         let (_, found, _) = run(Command::new("promtool").args(["query", "instant", &self.address, expression]));
         found.trim().to_owned()
     }
 
-    fn firing(&self) -> BTreeSet<String> {
+    pub fn firing(&self) -> BTreeSet<String> {
         let found = self.query("ALERTS{alertstate=\"firing\"}");
         let names = found.split("alertname=\"").skip(1).filter_map(|rest| rest.split('"').next());
         names.map(str::to_owned).collect()
     }
 
-    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+    pub fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds() {
             assert!(
@@ -103,7 +103,7 @@ impl Prometheus {
         }
     }
 
-    fn until_fires(&self, alert: &str) {
+    pub fn until_fires(&self, alert: &str) {
         let begun = Instant::now();
         self.until(alert, || self.firing().contains(alert));
         eprintln!("{alert} after {:.1} s", begun.elapsed().as_secs_f32());
@@ -111,10 +111,10 @@ impl Prometheus {
 }
 
 /// A redis-server on a socket in the folder.
-fn redis(folder: &Path) -> Started {
+pub fn redis(folder: &Path) -> Started {
     let socket = folder.join("r.sock");
     let child = Command::new("redis-server")
-        .args(["--port", "0", "--save", "", "--dir"])
+        .args(["--port", "0", "--save", "", "--appendonly", "yes", "--dir"])
         .arg(folder)
         .arg("--unixsocket")
         .arg(&socket)
@@ -126,7 +126,7 @@ fn redis(folder: &Path) -> Started {
 }
 
 /// One command to Redis, as somebody would who should not.
-fn edit(folder: &Path, words: &[&str]) {
+pub fn edit(folder: &Path, words: &[&str]) {
     let (code, _, err) = run(Command::new("redis-cli").arg("-s").arg(folder.join("r.sock")).args(words));
     assert_eq!(code, 0, "{err}");
 }
@@ -238,6 +238,9 @@ fn alerts_fire_when_it_happens_and_not_before() {
     prometheus.until_fires("HoldfastRedisDataBroken");
     edit(folder, &["HSET", "h1:{desk:0}:lane", "settled", "999"]);
     prometheus.until_fires("HoldfastLaneStopped");
+    prometheus.until_fires("HoldfastAuditFails");
+    let broken = prometheus.query("ALERTS{alertname=\"HoldfastAuditFails\"}");
+    assert!(broken.contains("invariant=\"I3\"") && broken.contains("sale=\"desk\""), "{broken}");
     // The other lane is lost; the ledger still has it.
     edit(folder, &["UNLINK", "h1:{night:0}:lane"]);
     let emptied = "ALERTS{alertname=\"HoldfastRedisEmptied\",sale=\"night\",alertstate=\"firing\"}";
@@ -299,6 +302,7 @@ fn a_ledger_that_takes_nothing_is_told() {
     let answers: Vec<u16> = (0..12).map(|_| visitors.confirms()).collect();
     assert!(answers.iter().all(|status| *status == 202), "{answers:?}");
     prometheus.until_fires("HoldfastSaleBudgetBurns");
+    prometheus.until_fires("HoldfastSaleIntentsWait");
     prometheus.until_fires("HoldfastSaleIntentsStuck");
     prometheus.until_fires("HoldfastIntentsTooOld");
     let burning = prometheus.query("ALERTS{alertname=\"HoldfastSaleBudgetBurns\"}");
@@ -307,6 +311,7 @@ fn a_ledger_that_takes_nothing_is_told() {
     // It ends as soon as the ledger takes events again, and every visitor is answered.
     drop(locked);
     let quiet = |alert: &str| !prometheus.firing().contains(alert);
+    prometheus.until("no confirm that waits", || quiet("HoldfastSaleIntentsWait"));
     prometheus.until("confirms that are decided", || quiet("HoldfastSaleIntentsStuck"));
     visitors.books();
 }

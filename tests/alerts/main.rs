@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, dead_code)]
 
+mod around;
 mod expression;
 #[path = "../support/http.rs"]
 mod http;

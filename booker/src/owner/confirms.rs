@@ -267,7 +267,7 @@ impl LaneOwner {
             return;
         };
         let told = intent.clone();
-        let offered = tenure.committer.offer(intent);
+        let offered = tenure.offer(intent);
         match (&told, offered) {
             (_, Offered::Decided) => self.tell(&[told]),
             (Intent::Confirm { id, .. }, Offered::Queued | Offered::Twin) => {

@@ -3,6 +3,7 @@
 //! It runs the lane's scripts in groups, decides, appends, settles and watches. What waits for Redis or the ledger is a future
 //! in `calls`; between two of them every step is synchronous, so nothing can come in between.
 
+mod ages;
 mod backoff;
 mod commit;
 mod confirms;

@@ -13,11 +13,13 @@ use lua::lane::ReapCursor;
 use lua::lease::Lease;
 use tokio::time::Instant;
 
+use super::ages::Ages;
 use super::backoff::Backoff;
 use super::damage::Damage;
 use super::{LaneOwner, What};
 use crate::answer::{LaneError, LaneStatus};
-use crate::committer::Committer;
+use crate::committer::{Committer, Offered};
+use crate::decide::Intent;
 use crate::fold::LaneFold;
 
 /// Events of one read when a log is folded: the thread belongs to other lanes as well.
@@ -53,6 +55,8 @@ pub(super) struct Folding {
 /// What one claim is good for.
 pub(super) struct Tenure {
     pub(super) committer: Committer,
+    /// When each intent that waits was offered.
+    ages: Ages,
     pub(super) writer: Writer,
     /// Passes that the settle under way marks as ended in Redis.
     pub(super) ending: Vec<u64>,
@@ -84,6 +88,18 @@ pub(super) struct Tenure {
     pub(super) mending: bool,
     pub(super) mend_wanted: bool,
     pub(super) unloading: bool,
+}
+
+impl Tenure {
+    /// Gives an intent to the committer, and remembers since when it waits.
+    pub(super) fn offer(&mut self, intent: Intent) -> Offered {
+        self.ages.keep(self.committer.undecided());
+        let offered = self.committer.offer(intent);
+        if offered == Offered::Queued {
+            self.ages.add(Instant::now());
+        }
+        offered
+    }
 }
 
 /// When something is to be done next.
@@ -312,6 +328,7 @@ impl LaneOwner {
         let Folding { writer, fold, .. } = *folding;
         let tenure = Tenure {
             committer: Committer::new(writer.fence, fold, self.context.bounds),
+            ages: Ages::default(),
             writer,
             ending: vec![],
             told_passes: false,
@@ -380,7 +397,8 @@ impl LaneOwner {
     /// Publishes how the lane is doing, when that has changed.
     pub(super) fn report(&mut self) {
         let mut now = LaneStatus::default();
-        let state = match &self.phase {
+        let mut oldest = Duration::ZERO;
+        let state = match &mut self.phase {
             Phase::Waiting => "waiting",
             Phase::Claiming(_) => "claiming",
             Phase::Folding(_) => "folding",
@@ -404,6 +422,8 @@ impl LaneOwner {
                     redis_failing: tenure.redis_failing,
                 };
                 self.metrics.undecided.set(count(now.undecided as u64));
+                tenure.ages.keep(now.undecided);
+                oldest = tenure.ages.oldest(Instant::now());
                 if now.loaded {
                     self.metrics.settle_lag.set(count(now.head - now.settled.min(now.head)));
                 }
@@ -415,10 +435,15 @@ impl LaneOwner {
             }
         };
         let metrics = &self.metrics;
+        metrics.oldest_intent.set(oldest.as_secs_f64());
         self.status.send_if_modified(|status| {
             let changed = *status != now;
             if changed {
                 metrics.state(state);
+                if !now.owned {
+                    // What the next owner sees counts from now on.
+                    metrics.overdue.set(0.0);
+                }
                 *status = now;
             }
             changed

@@ -119,7 +119,7 @@ impl LaneOwner {
         let intent = result.ok().and_then(|entries| self.given_here(lane, entries.first()?));
         let queued = match (intent, &mut self.phase) {
             (Some(intent), Phase::Serving(tenure)) => {
-                matches!(tenure.committer.offer(intent), Offered::Queued | Offered::Twin)
+                matches!(tenure.offer(intent), Offered::Queued | Offered::Twin)
             }
             _ => false,
         };

@@ -10,7 +10,7 @@ use lua::CallError;
 use lua::lane::{LaneMeta, LaneState, ReapReply, Undecided};
 use tokio::time::Instant;
 
-use super::tenure::Phase;
+use super::tenure::{Phase, count};
 use super::{LaneOwner, What, clock};
 use crate::answer::LaneError;
 use crate::committer::{Asked, Offered, Verdict};
@@ -66,6 +66,7 @@ impl LaneOwner {
         let over = self.is_over();
         let Phase::Serving(tenure) = &mut self.phase else { return };
         tenure.redis_failing = false;
+        self.metrics.overdue.set(count(meta.overdue));
         match (meta.state, tenure.committer.is_unloaded()) {
             // Nobody needs a sale in Redis that is over: it is not loaded first only to be unloaded.
             (LaneState::Empty, false) if over => tenure.committer.unloaded(),
@@ -198,7 +199,7 @@ impl LaneOwner {
             if let Some(intent) = stock_of(&config.sale, entry.seq, &event, config.lane, lanes) {
                 let known =
                     matches!(&intent, Intent::Stock { from, .. } if tenure.committer.fold().has_stock_from(from));
-                if !known && tenure.committer.offer(intent) == Offered::Full {
+                if !known && tenure.offer(intent) == Offered::Full {
                     return;
                 }
             }

@@ -19,6 +19,7 @@ use super::{identity, outcome};
 use crate::app::SaleHandle;
 use crate::call::Call;
 use crate::edge::cookie;
+use crate::metrics::Confirmed;
 use crate::problem::{Name, Problem};
 use crate::reply::{self, Response};
 
@@ -102,7 +103,30 @@ fn body<'a>(sale: &'a SaleId, booking: &'a Booking) -> BookingBody<'a> {
             headers(("Location" = String), ("Retry-After" = u64))),
     )
 )]
-pub(crate) async fn confirm(mut call: Call) -> Result<Response, Problem> {
+pub(crate) async fn confirm(call: Call) -> Result<Response, Problem> {
+    let app = Arc::clone(&call.app);
+    let answer = decided(call).await;
+    app.confirms.answered(told(&answer));
+    answer
+}
+
+/// How the answer is counted.
+fn told(answer: &Result<Response, Problem>) -> Confirmed {
+    match answer {
+        Ok(answer) if answer.status() == StatusCode::ACCEPTED => Confirmed::Pending,
+        Ok(answer) if answer.headers().contains_key(REPLAYED) => Confirmed::Again,
+        Ok(_) => Confirmed::Booked,
+        Err(problem) => match problem.name() {
+            Name::HoldGone | Name::SoldOut | Name::LimitReached | Name::PassExpired | Name::KeyReused => {
+                Confirmed::Refused
+            }
+            name if name.kind().status.is_server_error() => Confirmed::Unavailable,
+            _ => Confirmed::NotTaken,
+        },
+    }
+}
+
+async fn decided(mut call: Call) -> Result<Response, Problem> {
     let home = Home::of(&call)?;
     identity::key(&call)?;
     call.no_body(HTTP_BODY_BYTES).await?;
@@ -230,5 +254,26 @@ pub(crate) async fn cancel(mut call: Call) -> Result<Response, Problem> {
         }
         CancelAnswer::Cancelling => Ok(pending("cancelling", &format!("/v1/bookings/{}", home.id))),
         CancelAnswer::NotBooked | CancelAnswer::Foreign => Err(outcome::not_theirs()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_to_a_confirm_is_counted_for_what_it_is() {
+        let ok = |status| Ok(reply::empty(status));
+        let mut again = reply::empty(StatusCode::CREATED);
+        mark_replayed(&mut again, true);
+        assert_eq!(told(&ok(StatusCode::CREATED)), Confirmed::Booked);
+        assert_eq!(told(&Ok(again)), Confirmed::Again);
+        assert_eq!(told(&Ok(pending("confirming", "/v1/holds/1"))), Confirmed::Pending);
+        assert_eq!(told(&Err(outcome::gone(domain::RefuseReason::SoldOut))), Confirmed::Refused);
+        assert_eq!(told(&Err(outcome::key_reused())), Confirmed::Refused);
+        assert_eq!(told(&Err(outcome::not_theirs())), Confirmed::NotTaken);
+        for error in [booker::LaneError::Unknown, booker::LaneError::Busy, booker::LaneError::NoOwner] {
+            assert_eq!(told(&Err(outcome::lane(error))), Confirmed::Unavailable);
+        }
     }
 }

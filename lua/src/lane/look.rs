@@ -1,6 +1,6 @@
 //! Reading a lane.
 
-use domain::limits::{MAX_GROUP, SCAN_CHUNK};
+use domain::limits::{MAX_GROUP, OVERDUE_AFTER_MS, SCAN_CHUNK};
 use domain::{HoldId, ItemId, Millis, VisitorHash};
 use redis::Value;
 
@@ -191,6 +191,8 @@ pub struct LaneMeta {
     pub holds: u64,
     /// Records the reaper waits for.
     pub due: u64,
+    /// Of these, the ones that it should have ended [`OVERDUE_AFTER_MS`] ago.
+    pub overdue: u64,
 }
 
 /// Reads what the heartbeat needs; answers also when the lane is not loaded.
@@ -199,7 +201,8 @@ pub struct LaneMeta {
 /// [`CallError`]; changes nothing.
 pub async fn meta(redis: &Redis, keys: &LaneKeys) -> Result<LaneMeta, CallError> {
     let script_keys = [keys.lane(), keys.holds(), keys.due(), keys.confirming(), keys.visitors()];
-    let call = Call::new(Id::Meta, keys.slot(), &script_keys);
+    let mut call = Call::new(Id::Meta, keys.slot(), &script_keys);
+    call.int(OVERDUE_AFTER_MS);
     let mut reply = Reader::new(redis.call(&call).await?)?;
     let now = reply.millis()?;
     let (kind, epoch, seq, chunks) = (reply.int()?, reply.int()?, reply.int()?, reply.int()?);
@@ -209,7 +212,8 @@ pub async fn meta(redis: &Redis, keys: &LaneKeys) -> Result<LaneMeta, CallError>
         2 => LaneState::Loaded { epoch, settled: seq },
         other => return Err(CallError::broken(format!("meta answered {other}"))),
     };
-    let meta = LaneMeta { now, state, confirming: reply.int()?, holds: reply.int()?, due: reply.int()? };
+    let (confirming, holds, due, overdue) = (reply.int()?, reply.int()?, reply.int()?, reply.int()?);
+    let meta = LaneMeta { now, state, confirming, holds, due, overdue };
     reply.end()?;
     Ok(meta)
 }

@@ -1,5 +1,6 @@
 //! Load, unload, mend, and what reads.
 
+use domain::limits::OVERDUE_AFTER_MS;
 use domain::{ItemId, Millis};
 
 use super::{Intent, LaneModel};
@@ -105,6 +106,7 @@ impl LaneModel {
     #[must_use]
     pub fn meta(&self, now: Millis) -> LaneMeta {
         let (confirming, holds, due) = (self.confirming.len() as u64, self.holds.len() as u64, self.due.len() as u64);
-        LaneMeta { now, state: self.state, confirming, holds, due }
+        let overdue = self.due.values().filter(|when| **when + OVERDUE_AFTER_MS <= now.0).count() as u64;
+        LaneMeta { now, state: self.state, confirming, holds, due, overdue }
     }
 }
