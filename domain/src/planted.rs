@@ -21,12 +21,20 @@ pub enum Bug {
     FrontierJumps,
     /// The hold script lets a visitor have any number of units.
     NoLimit,
+    /// Settle applies every event twice.
+    SettleTwice,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 5] =
-        [Self::BlindSettle, Self::NoAllocationCheck, Self::TimeoutIsFailure, Self::FrontierJumps, Self::NoLimit];
+    pub const ALL: [Self; 6] = [
+        Self::BlindSettle,
+        Self::NoAllocationCheck,
+        Self::TimeoutIsFailure,
+        Self::FrontierJumps,
+        Self::NoLimit,
+        Self::SettleTwice,
+    ];
 
     /// Its name in the environment.
     #[must_use]
@@ -37,6 +45,7 @@ impl Bug {
             Self::TimeoutIsFailure => "timeout-is-failure",
             Self::FrontierJumps => "frontier-jumps",
             Self::NoLimit => "no-limit",
+            Self::SettleTwice => "settle-twice",
         }
     }
 }

@@ -92,13 +92,24 @@ impl Script {
 /// The script, with a bug where one is planted in it (`domain::planted`).
 fn planted<'a>(name: &str, text: &'a str) -> Cow<'a, str> {
     use domain::planted::{Bug, is};
-    let without = match name {
-        "settle" if is(Bug::BlindSettle) => "if settled ~= expected then return { BEHIND, settled } end",
-        "hold" if is(Bug::NoLimit) => "if limit and visitor.units + lines.units > limit then return LIMIT end",
+    let changes: &[(&str, &str)] = match name {
+        "settle" if is(Bug::BlindSettle) => &[("if settled ~= expected then return { BEHIND, settled } end", "")],
+        "settle" if is(Bug::SettleTwice) => &[
+            (
+                "for i = FIXED + 1, resolved, EACH do apply(i) end",
+                "for _ = 1, 2 do for i = FIXED + 1, resolved, EACH do apply(i) end end",
+            ),
+            ("return now == 's' or now == 'x'", "return false"),
+        ],
+        "hold" if is(Bug::NoLimit) => &[("if limit and visitor.units + lines.units > limit then return LIMIT end", "")],
         _ => return Cow::Borrowed(text),
     };
-    assert!(text.contains(without), "the script {name} is not what the bug was made for");
-    Cow::Owned(text.replace(without, ""))
+    let mut changed = text.to_owned();
+    for (right, wrong) in changes {
+        assert!(text.contains(right), "the script {name} is not what the bug was made for");
+        changed = changed.replace(right, wrong);
+    }
+    Cow::Owned(changed)
 }
 
 impl Id {
