@@ -36,8 +36,8 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Page(command) => page::run(command, json),
         Command::Draw(command) => draw::run(command, json),
         Command::Load(load) => {
-            if let Some(done) = load.without_server(json) {
-                return done.map(ExitCode::from);
+            if let Some(done) = load.without_run(json) {
+                return done;
             }
             let config = config(cli)?;
             return Ok(load::run(load, &config, operator_key(&config), json));

@@ -48,6 +48,27 @@ impl Problem {
     }
 }
 
+/// What an honest visitor is never told: the request was wrong, or is said to be.
+const NEVER: [&str; 10] = [
+    "key-missing",
+    "key-reused",
+    "bad-request",
+    "unauthenticated",
+    "forbidden",
+    "not-found",
+    "method-not-allowed",
+    "wrong-content-type",
+    "too-large",
+    "precondition-failed",
+];
+
+impl Problem {
+    /// Whether it says that the request was wrong.
+    pub(crate) fn is_mistake(self) -> bool {
+        NEVER.contains(&self.name())
+    }
+}
+
 /// Every field that any answer of a journey has and a run looks at. Borrowed: tokens and ids have no escapes.
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
@@ -61,6 +82,7 @@ pub(crate) struct Fields<'b> {
     pub(crate) poll_in_ms: Option<u64>,
     pub(crate) pass: Option<&'b str>,
     pub(crate) expires_at: Option<&'b str>,
+    pub(crate) expires_in_ms: Option<u64>,
     pub(crate) hold_id: Option<&'b str>,
     pub(crate) booking_id: Option<&'b str>,
     pub(crate) log: Option<&'b str>,

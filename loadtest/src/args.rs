@@ -1,10 +1,13 @@
 //! What a run is told.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use domain::{ItemId, SaleId};
+use domain::{ItemId, Millis, SaleId};
 
-use crate::limits::{MAX_CONNECTIONS, MAX_DURATION, MAX_RATE, MAX_THREADS, MAX_VISITORS};
+use crate::limits::{MAX_CONNECTIONS, MAX_DURATION, MAX_PARTS, MAX_RATE, MAX_THREADS, MAX_VISITORS, OTHER_FILES};
+use crate::scenario::Load;
+use crate::threshold::Threshold;
 
 /// What every visitor does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,8 +74,10 @@ pub struct Args {
     pub item: Option<String>,
     /// Units of every hold.
     pub quantity: u32,
-    /// What every visitor does.
+    /// What every visitor does, where there is no `load`.
     pub journey: Journey,
+    /// What visitors do and when they come; `journey`, `visitors` and `rate` are not looked at then.
+    pub load: Option<Load>,
     /// Visitors at once. With `rate` the most that are on their way at once.
     pub visitors: u32,
     /// Connections that the visitors share; one each, up to a bound, when absent.
@@ -104,6 +109,20 @@ pub struct Args {
     pub min_bookings_per_s: Option<f64>,
     /// Threshold: 99th percentile of confirms in milliseconds, at most.
     pub max_p99_confirm_ms: Option<f64>,
+    /// What must come out besides, together with the thresholds of the load.
+    pub thresholds: Vec<Threshold>,
+    /// This process sends one part of the load: (part from 1, of so many).
+    pub part: Option<(u32, u32)>,
+    /// When the run starts, so that several processes start together; at once when absent or past.
+    pub start_at: Option<Millis>,
+    /// Address of `/metrics`, `http://HOST:PORT`, read along with the run; that of `admin` when absent.
+    pub metrics: Option<String>,
+    /// Tell the progress also where stderr is no terminal.
+    pub progress: bool,
+    /// Write the report as one HTML file.
+    pub html: Option<PathBuf>,
+    /// Write everything that was counted and seen, for [`crate::merge`].
+    pub raw: Option<PathBuf>,
     /// Seed of arrivals and waiting times; drawn when absent. Keys of requests are drawn in any case, so that two runs never share one.
     pub seed: Option<u64>,
     /// Print the report as one JSON object.
@@ -121,6 +140,7 @@ impl Default for Args {
             item: None,
             quantity: 1,
             journey: Journey::Book,
+            load: None,
             visitors: 64,
             connections: None,
             rate: None,
@@ -135,6 +155,13 @@ impl Default for Args {
             call_timeout: Duration::from_secs(10),
             min_bookings_per_s: None,
             max_p99_confirm_ms: None,
+            thresholds: Vec::new(),
+            part: None,
+            start_at: None,
+            metrics: None,
+            progress: false,
+            html: None,
+            raw: None,
             seed: None,
             json: false,
         }
@@ -148,26 +175,84 @@ pub(crate) struct Checked {
     /// `HOST:PORT` of the target, as the Host header and for looking it up.
     pub(crate) authority: String,
     pub(crate) admin: Option<String>,
+    /// `HOST:PORT` of the server's metrics.
+    pub(crate) metrics: Option<String>,
     pub(crate) sale: SaleId,
     pub(crate) item: Option<ItemId>,
     pub(crate) connections: u32,
+    /// The load, or this process' part of it.
+    pub(crate) load: Load,
 }
 
 impl Args {
+    /// A short run of this load against a local `holdfast dev`.
+    #[must_use]
+    pub fn of(load: Load) -> Self {
+        let defaults = Self::default();
+        Self {
+            sale: load.sale.clone().unwrap_or(defaults.sale),
+            quantity: load.quantity.unwrap_or(defaults.quantity),
+            duration: load.duration.unwrap_or(defaults.duration),
+            finish_within: load.finish_within.unwrap_or(defaults.finish_within),
+            warm_up: load.warm_up.unwrap_or(defaults.warm_up),
+            per_visitor: load.per_visitor.unwrap_or(defaults.per_visitor),
+            load: Some(load),
+            ..defaults
+        }
+    }
+
+    /// Everything that must come out.
+    pub(crate) fn all_thresholds(&self) -> Vec<Threshold> {
+        let old = self.min_bookings_per_s.map(Threshold::bookings_per_s);
+        let old = old.into_iter().chain(self.max_p99_confirm_ms.map(Threshold::p99_confirm_ms));
+        let of_load = self.load.iter().flat_map(|load| load.thresholds.clone());
+        of_load.chain(self.thresholds.clone()).chain(old).collect()
+    }
+
+    /// The load of this process.
+    fn part_of_load(&self) -> Result<Load, BadArgs> {
+        let mut load = self.load.clone().unwrap_or_else(|| Load::of(self.journey, self.visitors, self.rate));
+        let visitors = load.closed.unwrap_or(0).saturating_add(load.open.as_ref().map_or(0, |open| open.most));
+        within("visitors", visitors, 1, MAX_VISITORS)?;
+        let Some((part, of)) = self.part else { return Ok(load) };
+        if of == 0 || of > MAX_PARTS || !(1..=of).contains(&part) {
+            return Err(BadArgs(format!("part {part}/{of} must be 1/N to N/N, N at most {MAX_PARTS}")));
+        }
+        let share = |all: u32| all / of + u32::from(part <= all % of);
+        load.closed = load.closed.map(share).filter(|visitors| *visitors > 0);
+        if let Some(open) = &mut load.open {
+            open.shape = open.shape.part(part - 1, of);
+            open.most = share(open.most).max(1);
+        }
+        if load.closed.is_none() && load.open.is_none() {
+            return Err(BadArgs(format!("part {part}/{of} has no visitors")));
+        }
+        Ok(load)
+    }
+
     pub(crate) fn check(&self) -> Result<Checked, BadArgs> {
         let address = authority(&self.target)?;
         let admin = self.admin.as_deref().map(authority).transpose()?;
+        let metrics = self.metrics.as_deref().map(authority).transpose()?.or_else(|| admin.clone());
         let sale = self.sale.parse().map_err(|error| BadArgs(format!("sale {:?} must be {error}", self.sale)))?;
         let item = match &self.item {
             Some(text) => Some(text.parse().map_err(|error| BadArgs(format!("item {text:?} must be {error}")))?),
             None => None,
         };
         within("quantity", self.quantity, 1, domain::limits::MAX_QUANTITY)?;
-        within("visitors", self.visitors, 1, MAX_VISITORS)?;
         within("threads", self.threads, 1, MAX_THREADS)?;
         within("per-visitor", self.per_visitor, 1, u32::MAX)?;
-        let connections = self.connections.unwrap_or_else(|| self.visitors.min(MAX_CONNECTIONS));
+        let load = self.part_of_load()?;
+        let visitors = load.closed.unwrap_or(0).saturating_add(load.open.as_ref().map_or(0, |open| open.most));
+        let files = u32::try_from(open_files().saturating_sub(OTHER_FILES)).unwrap_or(u32::MAX).max(1);
+        let connections = self.connections.unwrap_or_else(|| visitors.min(MAX_CONNECTIONS).min(files));
         within("connections", connections, 1, MAX_CONNECTIONS)?;
+        if connections > files {
+            let needed = u64::from(connections) + OTHER_FILES;
+            return Err(BadArgs(format!(
+                "connections {connections} need {needed} open files: raise the limit (ulimit -n {needed})"
+            )));
+        }
         for (name, threshold) in
             [("min-bookings-per-s", self.min_bookings_per_s), ("max-p99-confirm-ms", self.max_p99_confirm_ms)]
         {
@@ -190,8 +275,15 @@ impl Args {
                 return Err(BadArgs(format!("{name} must be at most {} s", MAX_DURATION.as_secs())));
             }
         }
-        Ok(Checked { args: self.clone(), authority: address, admin, sale, item, connections })
+        Ok(Checked { args: self.clone(), authority: address, admin, metrics, sale, item, connections, load })
     }
+}
+
+/// Files that this process may have open; without bound where the kernel does not say.
+fn open_files() -> u64 {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(u64::MAX)
 }
 
 fn within<N: PartialOrd + std::fmt::Display + Copy>(name: &str, value: N, least: N, most: N) -> Result<(), BadArgs> {
@@ -202,7 +294,7 @@ fn within<N: PartialOrd + std::fmt::Display + Copy>(name: &str, value: N, least:
 }
 
 /// `HOST:PORT` of a target; the port is 80 when absent.
-fn authority(target: &str) -> Result<String, BadArgs> {
+pub(crate) fn authority(target: &str) -> Result<String, BadArgs> {
     let bad = || BadArgs(format!("target {target:?} must be http://HOST:PORT"));
     let rest = target.strip_prefix("http://").ok_or_else(bad)?;
     let host = rest.strip_suffix('/').unwrap_or(rest);
@@ -248,6 +340,20 @@ mod tests {
         assert!(said(|a| a.duration = Duration::ZERO).starts_with("duration must be above 0"));
         assert!(said(|a| a.sale = "Demo".to_owned()).starts_with("sale \"Demo\" must be 1 to 63"));
         assert!(said(|a| a.min_bookings_per_s = Some(-1.0)).starts_with("min-bookings-per-s"));
+    }
+
+    #[test]
+    fn parts_add_up_to_the_whole_load() {
+        let of = |part| {
+            Args { visitors: 64, part: Some((part, 3)), ..Args::default() }.check().unwrap().load.closed.unwrap()
+        };
+        assert_eq!([of(1), of(2), of(3)], [22, 21, 21]);
+        let rate = Args { rate: Some(90.0), part: Some((2, 3)), ..Args::default() }.check().unwrap();
+        assert_eq!(rate.load.open.unwrap().shape, crate::Shape::steady(30.0));
+        for bad in [(0, 3), (4, 3), (1, 0), (1, 100_000)] {
+            assert!(said(|a| a.part = Some(bad)).starts_with("part "), "{bad:?}");
+        }
+        assert_eq!(said(|a| (a.visitors, a.part) = (1, Some((2, 2)))), "part 2/2 has no visitors");
     }
 
     #[test]

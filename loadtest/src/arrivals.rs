@@ -1,15 +1,20 @@
 //! When journeys start.
 
+mod shape;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use self::shape::Due;
 use crate::limits::{MAX_WAITING_ARRIVALS, SHORTEST_NAP, START_LATE};
+
+pub use self::shape::{Point, Shape};
 
 /// How many journeys may still start, shared by all threads.
 #[derive(Clone)]
@@ -67,27 +72,20 @@ pub(crate) fn open(threads: usize, end: Instant) -> (Vec<Sender<Instant>>, Vec<A
     channels.map(|(to, from)| (to, Arrivals::Open { starts: Mutex::new(from), end })).unzip()
 }
 
-/// Random (Poisson) starts at a rate: the gaps are exponential, and do not depend on how the server fares.
-struct Gaps {
-    rng: SmallRng,
-    rate: f64,
-}
-
-impl Gaps {
-    fn next(&mut self) -> Duration {
-        let uniform: f64 = self.rng.random();
-        // 1 - u lies in (0, 1], so the logarithm is finite.
-        Duration::from_secs_f64(-(1.0 - uniform).ln() / self.rate)
-    }
-}
-
 /// Hands out starts until `end`, from a thread of its own: a runtime's timer ticks in milliseconds and comes late when
 /// the runtime is busy. Returns how many found a full channel.
-pub(crate) fn pace(to: &[Sender<Instant>], rate: f64, seed: u64, start: Instant, end: Instant, budget: &Budget) -> u64 {
-    let mut gaps = Gaps { rng: SmallRng::seed_from_u64(seed), rate };
-    let (mut due, mut dropped) = (start, 0);
-    for channel in to.iter().cycle() {
-        due += gaps.next();
+pub(crate) fn pace(
+    to: &[Sender<Instant>],
+    shape: &Shape,
+    seed: u64,
+    start: Instant,
+    end: Instant,
+    budget: &Budget,
+) -> u64 {
+    let (mut dropped, mut channels) = (0, to.iter().cycle());
+    for after in Due::new(shape, SmallRng::seed_from_u64(seed)) {
+        let due = start + after;
+        let Some(channel) = channels.next() else { break };
         if due >= end || !budget.take() {
             break;
         }
@@ -103,24 +101,16 @@ pub(crate) fn pace(to: &[Sender<Instant>], rate: f64, seed: u64, start: Instant,
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-    use super::*;
+    use std::time::Duration;
 
-    #[test]
-    fn gaps_are_exponential() {
-        let mut gaps = Gaps { rng: SmallRng::seed_from_u64(1), rate: 100.0 };
-        let all: Vec<f64> = (0..100_000).map(|_| gaps.next().as_secs_f64()).collect();
-        let mean = all.iter().sum::<f64>() / all.len() as f64;
-        let variance = all.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / all.len() as f64;
-        // Mean 1/rate, standard deviation as large as the mean.
-        assert!((mean - 0.01).abs() < 0.0002, "{mean}");
-        assert!((variance.sqrt() - 0.01).abs() < 0.0003, "{}", variance.sqrt());
-    }
+    use super::*;
 
     #[test]
     fn a_pacer_keeps_its_budget_and_times_even_when_nobody_takes_them() {
         let start = Instant::now();
         let (to, _from) = open(2, start + Duration::from_secs(60));
-        let dropped = pace(&to, 1e6, 1, start, start + Duration::from_secs(60), &Budget::new(Some(1000)));
+        let dropped =
+            pace(&to, &Shape::steady(1e6), 1, start, start + Duration::from_secs(60), &Budget::new(Some(1000)));
         assert_eq!(dropped, 0);
         assert_eq!(MAX_WAITING_ARRIVALS - to[0].capacity() + MAX_WAITING_ARRIVALS - to[1].capacity(), 1000);
     }

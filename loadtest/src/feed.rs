@@ -40,7 +40,7 @@ async fn read_into(truth: &mut FeedTruth, admin: &str, sale: &SaleId, key: Optio
         let request = format!(
             "GET /admin/v1/sales/{sale}/events?from={from} HTTP/1.1\r\nHost: {admin}\r\n{bearer}Accept: application/x-ndjson\r\n\r\n"
         );
-        let page = pool.call(request.as_bytes(), |reply| match reply.status {
+        let page = pool.call(request.as_bytes(), false, |reply| match reply.status {
             200 => add(truth, reply.body),
             status => Err(format!("it was answered {status}")),
         });
@@ -85,7 +85,7 @@ fn one(truth: &mut FeedTruth, log: &str, seq: u64, event: &str) -> Result<(), do
     if let Some(lane) = lane {
         truth.lane(lane, seq, domain::LaneEvent::decode(event)?);
     } else if log.starts_with("line/") {
-        truth.line(domain::LineEvent::decode(event)?);
+        truth.line.event(&domain::LineEvent::decode(event)?);
     } else if log.starts_with("sale/") {
         truth.sale(domain::SaleEvent::decode(event)?);
     }

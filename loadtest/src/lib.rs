@@ -7,20 +7,34 @@
 mod answer;
 mod args;
 mod arrivals;
+mod compare;
 mod feed;
+mod html;
 mod http;
 mod limits;
+mod merge;
 mod oracle;
+mod progress;
 mod report;
 mod request;
 mod run;
 mod sample;
+mod scenario;
 mod scout;
+mod scrape;
+mod series;
+mod standing;
 mod stats;
+mod threshold;
 mod travel;
 mod trip;
 
 pub use args::{Args, BadArgs, Journey};
+pub use arrivals::{Point, Shape};
+pub use compare::{Compare, compare};
+pub use merge::{Merge, merge};
+pub use scenario::{Action, Chance, Load, Model, Open, Pause, Rate, Scenario, Transaction};
+pub use threshold::Threshold;
 
 /// Exit code: the run ended and everything asked for was met.
 pub const DONE: u8 = 0;
@@ -54,15 +68,39 @@ pub fn run_to(args: &Args, out: &mut dyn std::io::Write) -> u8 {
         Ok(outcome) => outcome,
         Err(error) => return failed(&error),
     };
-    let report = report::Report::new(args, &outcome);
-    let text = if args.json { format!("{}\n", report.json()) } else { report.text() };
+    tell(&outcome, &args.all_thresholds(), args.json, args.html.as_deref(), out)
+}
+
+/// Prints and writes the report of what a run came to; the exit code.
+fn tell(
+    outcome: &run::Outcome,
+    thresholds: &[Threshold],
+    json: bool,
+    html: Option<&std::path::Path>,
+    out: &mut dyn std::io::Write,
+) -> u8 {
+    let report = report::Report::new(thresholds, outcome);
+    let text = if json { format!("{}\n", report.json()) } else { report.text() };
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         return failed(&error);
+    }
+    if let Some(path) = html
+        && let Err(error) = std::fs::write(path, html::page(&report.json()))
+    {
+        return failed(&NotWritten { path: path.to_owned(), error });
     }
     if report.exit_code() == FAILED {
         return failed(&outcome.nothing());
     }
     report.exit_code()
+}
+
+/// A file that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be written ({error})", path.display())]
+struct NotWritten {
+    path: std::path::PathBuf,
+    error: std::io::Error,
 }
 
 fn failed(error: &dyn std::error::Error) -> u8 {

@@ -13,6 +13,44 @@ pub(crate) const MAX_RATE: f64 = 1_000_000.0;
 /// Any span of a run.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(24 * 3600);
 
+/// How long one visitor thinks: longer than any pass or hold lives.
+pub(crate) const MAX_THINK: Duration = Duration::from_secs(3600);
+/// Bytes of a load's file.
+pub(crate) const MAX_LOAD_BYTES: usize = 256 << 10;
+/// Scenarios of a load, and steps of a scenario: more than anybody overlooks.
+pub(crate) const MAX_SCENARIOS: usize = 50;
+/// See [`MAX_SCENARIOS`].
+pub(crate) const MAX_STEPS: usize = 100;
+/// One step in a row.
+pub(crate) const MAX_TIMES: u32 = 1_000_000;
+/// Weight of a scenario.
+pub(crate) const MAX_WEIGHT: u32 = 1_000_000;
+/// Points of a rate that changes.
+pub(crate) const MAX_POINTS: usize = 10_000;
+/// Thresholds of a run.
+pub(crate) const MAX_THRESHOLDS: usize = 100;
+/// Processes of one run.
+pub(crate) const MAX_PARTS: u32 = 1_000;
+/// Open files that are left to everything but connections to the server.
+pub(crate) const OTHER_FILES: u64 = 64;
+/// Holds by which somebody tries to get above the limit of the sale, where it does not end before.
+pub(crate) const MAX_DODGES: u32 = 20;
+
+/// Columns of a plot over time: a longer run has longer columns.
+pub(crate) const MAX_COLUMNS: u64 = 600;
+/// Time between two looks at the server's own metrics, at least.
+pub(crate) const SCRAPE_EVERY: Duration = Duration::from_secs(1);
+/// Time-series of the server that are kept; each is one number per column.
+pub(crate) const MAX_SCRAPED: usize = 200;
+/// Between two lines of progress.
+pub(crate) const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// How long a thread of the client naps to see how late it is woken.
+pub(crate) const LAG_NAP: Duration = Duration::from_millis(20);
+/// From this lateness on (99th percentile, milliseconds) of a thread's naps the client is itself the bottleneck.
+pub(crate) const LATE_MS: f64 = 50.0;
+/// How much earlier than its deadline something may end before it is a finding: two clocks and the way between them.
+pub(crate) const EARLY: Duration = Duration::from_secs(2);
+
 /// Bytes of one answer: a sale of 2,000 items is below 1 MiB.
 pub(crate) const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// Bytes a connection's buffer starts with: every answer of a journey fits.

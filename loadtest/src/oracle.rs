@@ -4,15 +4,16 @@
 //! Judging it is a pure function, and its tests plant each violation.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use domain::HoldId;
 
-use crate::limits::{MAX_KEPT, MAX_TOLD_EACH, STALE_SECONDS};
+use crate::limits::{MAX_KEPT, STALE_SECONDS};
 
 mod feed;
+mod finding;
 
 pub(crate) use feed::{FeedFinding, FeedTruth};
+pub(crate) use finding::{Finding, Findings};
 
 /// A booking as its 201 told it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -30,115 +31,6 @@ pub(crate) struct PassSeen {
     pub(crate) expires_ms: u64,
 }
 
-/// Something that must not be.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Finding {
-    /// I4: one id was answered booked and gone.
-    BookedAndGone(HoldId),
-    /// I4: requests of two keys were answered with one booking.
-    OneBookingTwice(HoldId),
-    /// I4: one key was answered with two ids.
-    TwoIds(HoldId, HoldId),
-    /// R1: one event of a log is two bookings.
-    OneEventTwice(u16, u64),
-    /// I1: more units were confirmed than there are.
-    Oversold { item: String, booked: u64, units: u64 },
-    /// I3: a confirmed booking is not among the visitor's bookings.
-    Lost(HoldId),
-    /// R1: a decided confirm was answered otherwise later.
-    Changed { id: HoldId, before: &'static str, after: String },
-    /// I8: a confirm came to no decision.
-    Undecided(HoldId),
-    /// I6: two visitors have one number.
-    NumberTwice(u64),
-    /// One pass per ticket: two passes were given for one number.
-    PassTwice(u64),
-    /// I6: a pass was given for a number that had not been called.
-    NotCalled { number: u64, frontier: u64 },
-    /// I6: the frontier went back.
-    WentBack { before: u64, after: u64 },
-    /// I7: more passes in a window than the pace allows.
-    TooMany { window_ms: u64, passes: usize, allowed: u64 },
-    /// What the event feed shows.
-    Feed(FeedFinding),
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BookedAndGone(id) => write!(f, "I4: {id} was answered both booked and gone"),
-            Self::OneBookingTwice(id) => write!(f, "I4: {id} was given to requests of two keys"),
-            Self::TwoIds(one, two) => write!(f, "I4: one key was answered {one} and {two}"),
-            Self::OneEventTwice(lane, seq) => write!(f, "R1: event {seq} of lane {lane} is more than one booking"),
-            Self::Oversold { item, booked, units } => {
-                write!(f, "I1: {booked} units of {item} were confirmed, there are {units}")
-            }
-            Self::Lost(id) => write!(f, "I3: {id} was confirmed and is not among its visitor's bookings"),
-            Self::Changed { id, before, after } => write!(f, "R1: {id} was {before} and later answered {after}"),
-            Self::Undecided(id) => write!(f, "I8: the confirm of {id} came to no decision"),
-            Self::NumberTwice(number) => write!(f, "I6: number {number} was given to two visitors"),
-            Self::PassTwice(number) => write!(f, "number {number} got more than one pass"),
-            Self::NotCalled { number, frontier } => {
-                write!(f, "I6: number {number} got a pass and the frontier was at {frontier} afterwards")
-            }
-            Self::WentBack { before, after } => write!(f, "I6: the frontier went back from {before} to {after}"),
-            Self::TooMany { window_ms, passes, allowed } => {
-                write!(f, "I7: {passes} passes within {window_ms} ms, {allowed} are allowed")
-            }
-            Self::Feed(finding) => finding.fmt(f),
-        }
-    }
-}
-
-impl Finding {
-    /// The name in the JSON report.
-    pub(crate) const fn name(&self) -> &'static str {
-        match self {
-            Self::BookedAndGone(_) => "booked-and-gone",
-            Self::OneBookingTwice(_) => "one-booking-twice",
-            Self::TwoIds(..) => "two-ids",
-            Self::OneEventTwice(..) => "one-event-twice",
-            Self::Oversold { .. } => "oversold",
-            Self::Lost(_) => "lost",
-            Self::Changed { .. } => "changed",
-            Self::Undecided(_) => "undecided",
-            Self::NumberTwice(_) => "number-twice",
-            Self::PassTwice(_) => "pass-twice",
-            Self::NotCalled { .. } => "not-called",
-            Self::WentBack { .. } => "went-back",
-            Self::TooMany { .. } => "too-many",
-            Self::Feed(finding) => finding.name(),
-        }
-    }
-}
-
-/// What was found: all of it counted by name, the first few of each name told.
-#[derive(Default, Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Findings {
-    pub(crate) told: Vec<Finding>,
-    pub(crate) counts: BTreeMap<&'static str, u64>,
-}
-
-impl Findings {
-    pub(crate) fn push(&mut self, finding: Finding) {
-        let count = self.counts.entry(finding.name()).or_default();
-        *count += 1;
-        if *count <= MAX_TOLD_EACH {
-            self.told.push(finding);
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        for (name, count) in other.counts {
-            let before = self.counts.entry(name).or_default();
-            let told = other.told.iter().filter(|finding| finding.name() == name);
-            let room = usize::try_from(MAX_TOLD_EACH.saturating_sub(*before)).unwrap_or(0);
-            self.told.extend(told.take(room).cloned());
-            *before += count;
-        }
-    }
-}
-
 /// What the visitors of one thread saw.
 #[derive(Default)]
 pub(crate) struct History {
@@ -146,6 +38,10 @@ pub(crate) struct History {
     pub(crate) gone: Vec<HoldId>,
     pub(crate) tickets: Vec<u64>,
     pub(crate) passes: Vec<PassSeen>,
+    /// Of `gone`, those that were gone long before their deadline.
+    pub(crate) gone_early: Vec<HoldId>,
+    /// Holds refused as sold out.
+    pub(crate) sold_out: u64,
     /// Units confirmed per item; all of them, also those of bookings that did not fit.
     pub(crate) units: BTreeMap<String, u64>,
     /// The highest pace that the line showed, passes per minute.
@@ -154,7 +50,7 @@ pub(crate) struct History {
     pub(crate) left_out: u64,
     /// What was found on the way.
     pub(crate) found: Findings,
-    order: Order,
+    pub(crate) order: Order,
 }
 
 fn keep<T>(list: &mut Vec<T>, entry: T, left_out: &mut u64) {
@@ -178,6 +74,10 @@ impl History {
         keep(&mut self.gone, id, &mut self.left_out);
     }
 
+    pub(crate) fn gone_early(&mut self, id: HoldId) {
+        keep(&mut self.gone_early, id, &mut self.left_out);
+    }
+
     pub(crate) fn ticket(&mut self, number: u64) {
         keep(&mut self.tickets, number, &mut self.left_out);
     }
@@ -199,6 +99,8 @@ impl History {
     pub(crate) fn add(&mut self, mut other: Self) {
         self.booked.append(&mut other.booked);
         self.gone.append(&mut other.gone);
+        self.gone_early.append(&mut other.gone_early);
+        self.sold_out += other.sold_out;
         self.tickets.append(&mut other.tickets);
         self.passes.append(&mut other.passes);
         for (item, units) in other.units {
@@ -213,7 +115,7 @@ impl History {
 /// Numbers seen per second of the run. What a poll shows may be some seconds old (every process polls by itself and the
 /// answer may be cached), so it is compared with what was certain that long before.
 #[derive(Default)]
-struct Order {
+pub(crate) struct Order {
     passes: Vec<u64>,
     frontiers: Vec<u64>,
 }
@@ -260,6 +162,10 @@ pub(crate) struct Known {
     pub(crate) last_frontier: Option<u64>,
     /// The event feed after the run, as far as it could be read.
     pub(crate) feed: Option<FeedTruth>,
+    /// The item that was held, and units of each hold.
+    pub(crate) wanted: Option<(String, u64)>,
+    /// What the server's own audit says does not hold, as (invariant, what).
+    pub(crate) audit: Vec<(String, String)>,
 }
 
 /// Compares a whole history with what must hold; what was found on the way comes first.
@@ -269,6 +175,10 @@ pub(crate) fn judge(mut history: History, known: &Known) -> Findings {
 
     if let Some(feed) = &known.feed {
         feed.judge(&history).into_iter().map(Finding::Feed).for_each(&mut find);
+        refusals(&history, feed, known).for_each(&mut find);
+    }
+    for (invariant, what) in &known.audit {
+        find(Finding::Audit { invariant: invariant.clone(), what: what.clone() });
     }
     history.booked.sort_unstable();
     twice(history.booked.iter().map(|booked| booked.id)).for_each(|id| find(Finding::OneBookingTwice(id)));
@@ -305,6 +215,20 @@ pub(crate) fn judge(mut history: History, known: &Known) -> Findings {
         too_many(&granted, 60_000, pace).into_iter().for_each(&mut find);
     }
     found
+}
+
+/// Refusals that the whole feed does not bear out.
+fn refusals(history: &History, feed: &FeedTruth, known: &Known) -> impl Iterator<Item = Finding> {
+    let complete = feed.complete;
+    let early = history.gone_early.iter().filter(move |id| complete && !feed.says_why(id));
+    let early = early.map(|id| Finding::GoneEarly(*id));
+    let free = known.wanted.as_ref().filter(|_| complete && history.sold_out > 0).and_then(|(item, quantity)| {
+        // A hold takes its units from one lane: each may keep what is too little for another one.
+        let (free, lanes) = feed.left(item);
+        let enough = free > lanes * quantity.saturating_sub(1);
+        enough.then(|| Finding::SoldOutButFree { item: item.clone(), free, refused: history.sold_out })
+    });
+    early.chain(free)
 }
 
 /// Entries of a sorted list that stand there more than once, each once.

@@ -5,47 +5,29 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::answer::PROBLEMS;
-use crate::args::{Args, Journey};
-use crate::limits::BUSY;
+use crate::limits::{BUSY, LATE_MS};
 use crate::run::{Busy, Outcome};
+use crate::series::Column;
 use crate::stats::{Kind, Percentiles, Tally};
+use crate::threshold::{Threshold, Verdict};
 use crate::{DONE, FAILED, FOUND, MISSED};
-
-/// What a threshold asked for and what came.
-struct Threshold {
-    name: &'static str,
-    asked: f64,
-    came: f64,
-    met: bool,
-}
 
 /// An outcome with the figures drawn from it.
 pub(crate) struct Report<'o> {
-    args: &'o Args,
     outcome: &'o Outcome,
     bookings_per_s: f64,
     answers_per_s: f64,
-    thresholds: Vec<Threshold>,
+    thresholds: Vec<Verdict>,
 }
 
 impl<'o> Report<'o> {
-    pub(crate) fn new(args: &'o Args, outcome: &'o Outcome) -> Self {
-        let seconds = outcome.measured.as_secs_f64().max(1e-9);
+    pub(crate) fn new(thresholds: &[Threshold], outcome: &'o Outcome) -> Self {
+        let stats = &outcome.gathered.stats;
+        let seconds = outcome.gathered.measured.as_secs_f64().max(1e-9);
         #[allow(clippy::cast_precision_loss, reason = "counts of a run are far below 2^53")]
         let per_s = |count: u64| count as f64 / seconds;
-        let (bookings_per_s, answers_per_s) = (per_s(outcome.stats.booked), per_s(outcome.stats.answers));
-        let mut thresholds = Vec::new();
-        if let Some(asked) = args.min_bookings_per_s {
-            let met = bookings_per_s >= asked;
-            thresholds.push(Threshold { name: "min-bookings-per-s", asked, came: bookings_per_s, met });
-        }
-        if let Some(asked) = args.max_p99_confirm_ms {
-            let confirm = outcome.stats.tally(Kind::Confirm).map(|tally| &tally.accepted);
-            let came =
-                confirm.filter(|timing| timing.count() > 0).map_or(f64::INFINITY, |timing| timing.percentiles().p99);
-            thresholds.push(Threshold { name: "max-p99-confirm-ms", asked, came, met: came <= asked });
-        }
-        Self { args, outcome, bookings_per_s, answers_per_s, thresholds }
+        let thresholds = thresholds.iter().map(|threshold| threshold.judge(stats, seconds)).collect();
+        Self { outcome, bookings_per_s: per_s(stats.booked), answers_per_s: per_s(stats.answers), thresholds }
     }
 
     /// [`FOUND`] before [`MISSED`] before [`FAILED`], which is a run without one journey completed, before [`DONE`].
@@ -54,22 +36,34 @@ impl<'o> Report<'o> {
             FOUND
         } else if self.thresholds.iter().any(|threshold| !threshold.met) {
             MISSED
-        } else if self.outcome.stats.arrived == 0 {
+        } else if self.outcome.gathered.stats.arrived == 0 {
             FAILED
         } else {
             DONE
         }
     }
 
-    fn bottleneck(&self) -> bool {
-        self.outcome.busy.iter().any(|busy| busy.sum() >= BUSY)
+    /// Why the client, and not the server, may be what was measured.
+    fn bottleneck(&self) -> Vec<String> {
+        let (gathered, mut why) = (&self.outcome.gathered, Vec::new());
+        for (n, busy) in gathered.busy.iter().enumerate().filter(|(_, busy)| busy.sum() >= BUSY) {
+            let percent = busy.sum() * 100.0;
+            why.push(format!("thread {n} was busy {percent:.0} % of its time: use more threads, cores or machines"));
+        }
+        if let Some(lag) = gathered.stats.lag.quantile(0.99).filter(|lag| *lag >= LATE_MS) {
+            why.push(format!("its threads were woken late by p99 {lag:.0} ms: latencies hold that much of its own"));
+        }
+        if gathered.never_started > 0 {
+            let many = gathered.never_started;
+            why.push(format!("{many} visitors never started: allow more of them at once (--visitors, open.most)"));
+        }
+        why
     }
 
     /// What the oracle could not look at, and why.
     fn not_checked(&self) -> Vec<String> {
         let (outcome, mut left) = (self.outcome, Vec::new());
-        let books = matches!(self.args.journey, Journey::Book | Journey::Line);
-        if books && outcome.units.1.is_none() {
+        if outcome.gathered.head.books && outcome.units.1.is_none() {
             left.push(
                 "oversell: the number of units is not known (give --admin with the operator's key, or --units)"
                     .to_owned(),
@@ -78,8 +72,9 @@ impl<'o> Report<'o> {
         if outcome.left_out > 0 {
             left.push(format!("{} entries of the history did not fit", outcome.left_out));
         }
-        if outcome.rechecked.not_checked > 0 {
-            left.push(format!("{} visitors could not be asked once more", outcome.rechecked.not_checked));
+        if outcome.gathered.rechecked.not_checked > 0 {
+            let many = outcome.gathered.rechecked.not_checked;
+            left.push(format!("{many} visitors could not be asked once more"));
         }
         if outcome.passes > 0 && outcome.pace.is_none() {
             left.push("the pace of passes: the line did not show it".to_owned());
@@ -87,12 +82,14 @@ impl<'o> Report<'o> {
         if let Some(why) = &outcome.feed_left_out {
             left.push(format!("the ledger and the event feed: {why}"));
         }
+        left.extend(outcome.audit_left_out.iter().map(|why| format!("the server's own audit: {why}")));
         left
     }
 
     /// The report as one JSON object.
     pub(crate) fn json(&self) -> Value {
-        let (outcome, stats) = (self.outcome, &self.outcome.stats);
+        let (outcome, gathered) = (self.outcome, &self.outcome.gathered);
+        let (head, stats) = (&gathered.head, &gathered.stats);
         let mut calls = Map::new();
         for (kind, tally) in self.tallies() {
             calls.insert(kind.as_str().to_owned(), call_json(tally));
@@ -100,56 +97,72 @@ impl<'o> Report<'o> {
         let thresholds = self
             .thresholds
             .iter()
-            .map(|t| json!({"name": t.name, "asked": t.asked, "came": finite(t.came), "met": t.met}));
-        json!({
-            "journey": self.args.journey.as_str(),
-            "target": self.args.target,
-            "sale": self.args.sale,
-            "item": outcome.item,
-            "visitors": self.args.visitors,
-            "rate": self.args.rate,
-            "threads": self.args.threads,
-            "measured_s": round(outcome.measured.as_secs_f64()),
+            .map(|t| json!({"name": t.name, "asked": t.asked, "came": t.came.map(round), "met": t.met}));
+        let bottleneck = self.bottleneck();
+        let mut report = json!({
+            "journey": head.journey,
+            "about": head.about,
+            "target": head.target,
+            "sale": head.sale,
+            "item": head.item,
+            "visitors": head.visitors,
+            "arrivals": head.arrivals,
+            "rate": head.rate,
+            "threads": head.threads,
+            "part": head.part.map(|(part, of)| format!("{part}/{of}")),
+            "measured_s": round(gathered.measured.as_secs_f64()),
             "bookings": stats.booked,
             "bookings_per_s": round(self.bookings_per_s),
             "answers_per_s": round(self.answers_per_s),
-            "journeys": {"begun": stats.begun, "arrived": stats.arrived, "cut_off": stats.cut_off, "turned_away": stats.turned_away, "never_started": outcome.never_started, "late_ms": stats.late.percentiles()},
+            "journeys": {"begun": stats.begun, "arrived": stats.arrived, "walked_away": stats.walked_away, "cut_off": stats.cut_off, "turned_away": stats.turned_away, "never_started": gathered.never_started, "late_ms": stats.late.percentiles()},
+        });
+        // In two halves: the macro expands one object only to a certain depth.
+        let rest = json!({
             "calls": calls,
             "lost_by_reason": stats.lost,
-            "connections_opened": outcome.connections_opened,
-            "client_cpu": outcome.busy,
-            "client_is_bottleneck": self.bottleneck(),
+            "connections_opened": gathered.opened,
+            "client_cpu": gathered.busy,
+            "client_lag_ms": stats.lag.percentiles(),
+            "client_bytes": {"most": gathered.most_bytes, "visitors": stats.most_on_way, "per_visitor": gathered.most_bytes / stats.most_on_way.max(1)},
+            "client_is_bottleneck": !bottleneck.is_empty(),
+            "client_bottleneck": bottleneck,
             "units": {"confirmed": outcome.units.0, "exist": outcome.units.1},
-            "rechecked": outcome.rechecked,
+            "rechecked": gathered.rechecked,
             "findings": outcome.findings.told.iter().map(|f| json!({"name": f.name(), "what": f.to_string()})).collect::<Vec<_>>(),
             "found": outcome.findings.counts,
             "not_checked": self.not_checked(),
             "thresholds": thresholds.collect::<Vec<_>>(),
             "strange": stats.told,
+            "series": {"column_s": stats.series.width.as_secs(), "columns": stats.series.columns.iter().map(column_json).collect::<Vec<_>>()},
+            "server": gathered.scraped,
             "exit_code": self.exit_code(),
-        })
+        });
+        if let (Value::Object(report), Value::Object(rest)) = (&mut report, rest) {
+            report.extend(rest);
+        }
+        report
     }
 
     fn tallies(&self) -> impl Iterator<Item = (Kind, &Tally)> {
-        let all = Kind::ALL.into_iter().filter_map(|kind| Some((kind, self.outcome.stats.tally(kind)?)));
+        let all = Kind::ALL.into_iter().filter_map(|kind| Some((kind, self.outcome.gathered.stats.tally(kind)?)));
         all.filter(|(_, tally)| !tally.is_empty())
     }
 
     /// The report for people. Writing into a String does not fail, so results are dropped.
     pub(crate) fn text(&self) -> String {
-        let (outcome, stats, mut out) = (self.outcome, &self.outcome.stats, String::new());
-        let arrivals =
-            self.args.rate.map_or_else(|| "closed".to_owned(), |rate| format!("{rate} per second, at random"));
+        let (gathered, mut out) = (&self.outcome.gathered, String::new());
+        let (head, stats) = (&gathered.head, &gathered.stats);
         let _ = writeln!(
             out,
-            "{} at {}: sale {}, item {}, {} visitors, arrivals {arrivals}, {} threads, measured {:.1} s",
-            self.args.journey.as_str(),
-            self.args.target,
-            self.args.sale,
-            outcome.item,
-            self.args.visitors,
-            self.args.threads,
-            outcome.measured.as_secs_f64()
+            "{} at {}: sale {}, item {}, {} visitors, arrivals {}, {} threads, measured {:.1} s",
+            head.journey,
+            head.target,
+            head.sale,
+            head.item,
+            head.visitors,
+            head.arrivals,
+            head.threads,
+            gathered.measured.as_secs_f64()
         );
         let _ = writeln!(
             out,
@@ -158,14 +171,14 @@ impl<'o> Report<'o> {
         );
         let _ = writeln!(
             out,
-            "\n{:<9}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>9}{:>7}{:>9}",
+            "\n{:<10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>9}{:>7}{:>9}",
             "ms from", "answered", "p50", "p90", "p99", "max", "refused", "pending", "lost", "unknown"
         );
         for (kind, tally) in self.tallies() {
             let p = tally.accepted.percentiles();
             let _ = writeln!(
                 out,
-                "{:<9}{:>10}{:>10.2}{:>10.2}{:>10.2}{:>10.2}{:>10}{:>9}{:>7}{:>9}",
+                "{:<10}{:>10}{:>10.2}{:>10.2}{:>10.2}{:>10.2}{:>10}{:>9}{:>7}{:>9}",
                 kind.as_str(),
                 tally.accepted.count(),
                 p.p50,
@@ -187,62 +200,58 @@ impl<'o> Report<'o> {
     fn problems(&self, out: &mut String) {
         for (kind, tally) in self.tallies() {
             for (name, count) in PROBLEMS.iter().zip(tally.problems).filter(|(_, count)| *count > 0) {
-                let _ = writeln!(out, "refused   {:<9}{name} {count}", kind.as_str());
+                let _ = writeln!(out, "refused   {:<10}{name} {count}", kind.as_str());
             }
             if tally.strange > 0 {
-                let _ = writeln!(out, "strange   {:<9}{}", kind.as_str(), tally.strange);
+                let _ = writeln!(out, "strange   {:<10}{}", kind.as_str(), tally.strange);
             }
         }
-        for (why, count) in &self.outcome.stats.lost {
+        for (why, count) in &self.outcome.gathered.stats.lost {
             let _ = writeln!(out, "lost      {why} {count}");
         }
-        for told in &self.outcome.stats.told {
+        for told in &self.outcome.gathered.stats.told {
             let _ = writeln!(out, "strange   {told}");
         }
     }
 
     fn client(&self, out: &mut String) {
-        let outcome = self.outcome;
+        let gathered = &self.outcome.gathered;
+        let stats = &gathered.stats;
         let share = |busy: &Busy| {
             format!("{:.0} % (and {:.0} % waiting for a core)", busy.running * 100.0, busy.waiting * 100.0)
         };
-        let shares: Vec<String> = outcome.busy.iter().map(share).collect();
-        let late = outcome.stats.late.percentiles();
+        let shares: Vec<String> = gathered.busy.iter().map(share).collect();
+        let (late, lag) = (stats.late.percentiles(), stats.lag.percentiles());
         let _ = writeln!(
             out,
-            "\nclient    CPU per thread {}, {} connections opened, journeys began late by p50 {:.2} p99 {:.2} max {:.2} ms",
+            "\nclient    CPU per thread {}, {} connections opened, {} visitors on their way at most, in {} MB",
             shares.join(", "),
-            outcome.connections_opened,
-            late.p50,
-            late.p99,
-            late.max
+            gathered.opened,
+            stats.most_on_way,
+            gathered.most_bytes >> 20
         );
-        if outcome.stats.cut_off + outcome.never_started > 0 {
-            let _ = writeln!(
-                out,
-                "client    {} journeys cut off by the end of the run, {} never started",
-                outcome.stats.cut_off, outcome.never_started
-            );
+        let _ = writeln!(
+            out,
+            "client    journeys began late by p50 {:.2} p99 {:.2} max {:.2} ms, its own lateness p99 {:.2} max {:.2} ms",
+            late.p50, late.p99, late.max, lag.p99, lag.max
+        );
+        let told = [
+            (stats.walked_away, "visitors went away by themselves, as their scenario says"),
+            (stats.cut_off, "journeys cut off by the end of the run"),
+            (stats.turned_away, "visitors stopped because the sale was over (closed or sold out)"),
+        ];
+        for (many, what) in told.into_iter().filter(|(many, _)| *many > 0) {
+            let _ = writeln!(out, "client    {many} {what}");
         }
-        if outcome.stats.turned_away > 0 {
-            let _ = writeln!(
-                out,
-                "client    {} visitors stopped because the sale was over (closed or sold out)",
-                outcome.stats.turned_away
-            );
-        }
-        if self.bottleneck() {
-            let _ = writeln!(
-                out,
-                "client    THE CLIENT IS THE BOTTLENECK: a thread was never idle; use more threads, cores or machines"
-            );
+        for why in self.bottleneck() {
+            let _ = writeln!(out, "client    THE CLIENT IS THE BOTTLENECK: {why}");
         }
     }
 
     fn verdict(&self, out: &mut String) {
         let outcome = self.outcome;
         let of = outcome.units.1.map_or_else(String::new, |units| format!(" of {units}"));
-        let again = &outcome.rechecked;
+        let again = &outcome.gathered.rechecked;
         let _ = writeln!(
             out,
             "\noracle    {}{of} units confirmed, {} passes; asked once more: {} visitors, {} confirms, {} decided late",
@@ -262,7 +271,8 @@ impl<'o> Report<'o> {
         }
         for threshold in &self.thresholds {
             let verdict = if threshold.met { "met" } else { "MISSED" };
-            let _ = writeln!(out, "threshold {} {}: {:.2} {verdict}", threshold.name, threshold.asked, threshold.came);
+            let came = threshold.came.map_or_else(|| "nothing measured".to_owned(), |came| format!("{came:.4}"));
+            let _ = writeln!(out, "threshold {}: {came} {verdict}", threshold.name);
         }
     }
 }
@@ -281,6 +291,7 @@ fn call_json(tally: &Tally) -> Value {
         "refused": tally.refused.count(),
         "refused_ms": refused,
         "problems": problems,
+        "sent": tally.sent,
         "pending": tally.pending,
         "lost": tally.lost,
         "strange": tally.strange,
@@ -292,7 +303,18 @@ fn round(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 
-/// JSON has no infinity: a percentile of nothing is `null`.
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then(|| round(value))
+/// A column of the plots: what is not 0.
+fn column_json(column: &Column) -> Value {
+    let accepted = Kind::ALL.into_iter().zip(column.accepted).filter(|(_, count)| *count > 0);
+    let problems = PROBLEMS.iter().zip(column.problems).filter(|(_, count)| *count > 0);
+    let bands = Kind::ALL.into_iter().zip(&column.bands);
+    let bands = bands.filter_map(|(kind, band)| Some((kind, band.as_ref()?.quantiles([0.5, 0.9, 0.99])?)));
+    json!({
+        "arrivals": column.arrivals,
+        "bookings": column.bookings,
+        "lost": column.lost,
+        "accepted": accepted.map(|(kind, count)| (kind.as_str().to_owned(), json!(count))).collect::<Map<_, _>>(),
+        "problems": problems.map(|(name, count)| ((*name).to_owned(), json!(count))).collect::<Map<_, _>>(),
+        "ms": bands.map(|(kind, at)| (kind.as_str().to_owned(), json!(at.map(round)))).collect::<Map<_, _>>(),
+    })
 }

@@ -32,6 +32,7 @@ pub(crate) struct Templates {
     leave: Vec<u8>,
     holds: Vec<u8>,
     hold_body: Vec<u8>,
+    other_body: Vec<u8>,
     bookings: Vec<u8>,
 }
 
@@ -42,7 +43,13 @@ impl Templates {
     pub(crate) fn new(authority: &str, sale: &str, item: &str, quantity: u32) -> Self {
         let start =
             |method: &str, path: &str| format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
-        let body = format!(r#"{{"lines":[{{"item":"{item}","quantity":{quantity}}}]}}"#);
+        let body = |quantity: u32| {
+            let body = format!(r#"{{"lines":[{{"item":"{item}","quantity":{quantity}}}]}}"#);
+            let length = body.len();
+            format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+        };
+        // Another quantity that is allowed as well.
+        let other = if quantity > 1 { quantity - 1 } else { quantity + 1 };
         let of_sale = |method: &str, rest: &str| start(method, &format!("/v1/sales/{sale}{rest}"));
         Self {
             host: format!(" HTTP/1.1\r\nHost: {authority}\r\n").into_bytes(),
@@ -54,8 +61,8 @@ impl Templates {
             passes: of_sale("POST", "/passes"),
             leave: of_sale("DELETE", "/pass"),
             holds: of_sale("POST", "/holds"),
-            hold_body: format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-                .into_bytes(),
+            hold_body: body(quantity),
+            other_body: body(other),
             bookings: start("GET", "/v1/bookings"),
         }
     }
@@ -96,6 +103,11 @@ impl Templates {
 
     pub(crate) fn hold(&self, out: &mut Vec<u8>, bearer: &Bearer, key: Key) {
         keyed(shown(begin(out, &self.holds), bearer), key, "").extend_from_slice(&self.hold_body);
+    }
+
+    /// A hold of another quantity.
+    pub(crate) fn hold_other(&self, out: &mut Vec<u8>, bearer: &Bearer, key: Key) {
+        keyed(shown(begin(out, &self.holds), bearer), key, "").extend_from_slice(&self.other_body);
     }
 
     pub(crate) fn confirm(&self, out: &mut Vec<u8>, bearer: &Bearer, id: HoldId, key: Key) {

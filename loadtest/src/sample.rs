@@ -76,7 +76,7 @@ impl Samples {
 }
 
 /// How many visitors and confirms were looked at once more.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Rechecked {
     pub(crate) visitors: u64,
     pub(crate) confirms: u64,
@@ -138,11 +138,10 @@ async fn recheck_one(shared: &Shared, sample: &Sample, until: Instant, done: &mu
 }
 
 async fn confirm_again(shared: &Shared, bearer: &Bearer, kept: &Kept, until: Instant) -> Option<Confirmed> {
-    let mut out = Vec::new();
-    shared.templates.confirm(&mut out, bearer, kept.id, kept.key);
+    let write = |out: &mut Vec<u8>| shared.templates.confirm(out, bearer, kept.id, kept.key);
     // One that is never decided must not use up the time of all others.
     let patience = until.saturating_duration_since(Instant::now()).min(shared.plan.confirm_within.max(RECHECK_EACH));
-    shared.ask(Kind::Confirm, Instant::now(), patience, &out, read_confirm).await
+    shared.ask(Kind::Confirm, Instant::now(), patience, write, read_confirm).await
 }
 
 /// What came now against what came before. The id, when it turns out only now that it is booked.
@@ -167,13 +166,12 @@ fn compare(shared: &Shared, kept: &Kept, after: &Confirmed) -> Option<HoldId> {
 
 /// The hold's own request once more: the same key must give the same id. Only without waiting room, where it needs no pass.
 async fn hold_again(shared: &Shared, bearer: &Bearer, kept: &Kept, until: Instant) -> bool {
-    if shared.plan.journey != crate::Journey::Book {
+    if shared.plan.room {
         return true;
     }
-    let mut out = Vec::new();
-    shared.templates.hold(&mut out, bearer, kept.key);
+    let write = |out: &mut Vec<u8>| shared.templates.hold(out, bearer, kept.key);
     let patience = until.saturating_duration_since(Instant::now());
-    let Some(again) = shared.ask(Kind::Hold, Instant::now(), patience, &out, read_hold).await else { return false };
+    let Some(again) = shared.ask(Kind::Hold, Instant::now(), patience, write, read_hold).await else { return false };
     match again.id {
         Some(id) if id != kept.id => shared.history.borrow_mut().find(Finding::TwoIds(kept.id, id)),
         _ => {}
@@ -183,10 +181,9 @@ async fn hold_again(shared: &Shared, bearer: &Bearer, kept: &Kept, until: Instan
 
 /// Whether the visitor's own list could be read; bookings that are missing in it are findings.
 async fn all_listed(shared: &Shared, bearer: &Bearer, booked: &[HoldId], until: Instant) -> bool {
-    let mut out = Vec::new();
-    shared.templates.bookings(&mut out, bearer);
+    let write = |out: &mut Vec<u8>| shared.templates.bookings(out, bearer);
     let patience = until.saturating_duration_since(Instant::now()).min(Duration::from_secs(10));
-    let missing = shared.ask(Kind::Bookings, Instant::now(), patience, &out, |reply, _| match reply.status {
+    let missing = shared.ask(Kind::Bookings, Instant::now(), patience, write, |reply, _| match reply.status {
         200 => Said::Yes(booked.iter().copied().filter(|id| !lists(reply.body, *id)).collect::<Vec<_>>()),
         _ => Said::Strange,
     });

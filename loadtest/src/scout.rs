@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::args::Checked;
 use crate::http::{Lost, Pool};
-use crate::limits::CONNECT_WITHIN;
+use crate::limits::{CONNECT_WITHIN, FEED_WITHIN};
+use crate::run::Sources;
 
 /// Why a run cannot begin, or failed by itself.
 #[derive(Debug, thiserror::Error)]
@@ -21,24 +21,28 @@ pub(crate) enum Failed {
     Unexpected { what: String, status: u16, body: String },
     #[error("sale {sale} has no item {item}")]
     NoItem { sale: String, item: String },
-    #[error("the sale has a waiting room: use the journeys journey, join or poll, or a sale with admission \"none\"")]
-    WaitingRoom,
-    #[error("the sale has no waiting room: use the journeys book or hold")]
-    NoWaitingRoom,
+    #[error(
+        "the sale has a waiting room, and {0} does not enter it: use journey, join or poll, flash-sale, abuse or join-storm, or a sale with admission \"none\""
+    )]
+    WaitingRoom(String),
+    #[error("the sale has no waiting room, and {0} needs one: use book or hold, steady, spike, soak or hot-seat")]
+    NoWaitingRoom(String),
     #[error("the limit of {limit} units per visitor is below the quantity of {quantity}")]
     Limit { limit: u64, quantity: u32 },
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
     #[error("a thread of the client broke off")]
     BrokeOff,
+    #[error("{0} cannot be written ({1})")]
+    NotWritten(String, String),
     #[error("no call was answered as the contract says")]
     NothingWorked,
     #[error(
         "no {0} was completed: {1} were begun, {2} cut off by the end of the run; the report says what was refused"
     )]
-    NoneArrived(&'static str, u64, u64),
+    NoneArrived(String, u64, u64),
     #[error("no {0} was completed: all {1} visitors found the sale over (closed or sold out)")]
-    Over(&'static str, u64),
+    Over(String, u64),
 }
 
 /// A sale as the server describes it.
@@ -59,23 +63,44 @@ pub(crate) fn resolve(authority: &str) -> Result<SocketAddr, Failed> {
 }
 
 /// Asks the server about the sale.
-pub(crate) async fn scout(checked: &Checked, address: SocketAddr) -> Result<Scouted, Failed> {
-    let path = format!("/v1/sales/{}", checked.sale);
-    let public = get(address, &checked.authority, &path, None).await?;
+pub(crate) async fn scout(sources: &Sources) -> Result<Scouted, Failed> {
+    let path = format!("/v1/sales/{}", sources.sale);
+    let public = get(&sources.target, &path, None).await?;
     let mut scouted = read(&public);
-    if let Some(authority) = &checked.admin {
-        let path = format!("/admin/v1/sales/{}", checked.sale);
-        let told = get(resolve(authority)?, authority, &path, checked.args.operator_key.as_deref()).await?;
+    if let Some(authority) = &sources.admin {
+        let path = format!("/admin/v1/sales/{}", sources.sale);
+        let told = get(authority, &path, sources.operator_key.as_deref()).await?;
         scouted.units.append(&mut read(&told).units);
     }
     Ok(scouted)
 }
 
-async fn get(address: SocketAddr, authority: &str, path: &str, key: Option<&str>) -> Result<Value, Failed> {
+/// What does not hold according to the server's own audit, as (invariant, what), and what it left out.
+pub(crate) async fn audit(sources: &Sources) -> Result<(Vec<(String, String)>, Vec<String>), Failed> {
+    let Some(authority) = &sources.admin else { return Ok((Vec::new(), Vec::new())) };
+    let path = format!("/admin/v1/sales/{}/audit", sources.sale);
+    let report = get_within(FEED_WITHIN, authority, &path, sources.operator_key.as_deref()).await?;
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let checks = report.get("checks").and_then(Value::as_array).into_iter().flatten();
+    let failed = checks.filter(|check| check.get("passed") == Some(&Value::Bool(false))).map(|check| {
+        let findings = check.get("findings").and_then(Value::as_array).into_iter().flatten();
+        let findings: Vec<_> = findings.filter_map(Value::as_str).collect();
+        (text(check.get("invariant")), findings.join("; "))
+    });
+    let left = report.get("left_out").and_then(Value::as_array).into_iter().flatten();
+    Ok((failed.collect(), left.map(|why| text(Some(why))).collect()))
+}
+
+async fn get(authority: &str, path: &str, key: Option<&str>) -> Result<Value, Failed> {
+    get_within(CONNECT_WITHIN + Duration::from_secs(3), authority, path, key).await
+}
+
+async fn get_within(patience: Duration, authority: &str, path: &str, key: Option<&str>) -> Result<Value, Failed> {
+    let address = resolve(authority)?;
     let bearer = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n{bearer}\r\n");
-    let pool = Pool::new(address, 1, CONNECT_WITHIN + Duration::from_secs(3));
-    let answer = pool.call(request.as_bytes(), |reply| (reply.status, reply.body.to_vec())).await;
+    let pool = Pool::new(address, 1, patience);
+    let answer = pool.call(request.as_bytes(), false, |reply| (reply.status, reply.body.to_vec())).await;
     let (status, body) = answer.map_err(|lost| Failed::NoAnswer { address: authority.to_owned(), lost })?;
     match serde_json::from_slice(&body) {
         Ok(value) if status == 200 => Ok(value),
@@ -87,9 +112,9 @@ async fn get(address: SocketAddr, authority: &str, path: &str, key: Option<&str>
 }
 
 /// The highest frontier of the line's document; none when it cannot be read.
-pub(crate) async fn frontier(checked: &Checked, address: SocketAddr) -> Option<u64> {
-    let path = format!("/v1/sales/{}/line", checked.sale);
-    get(address, &checked.authority, &path, None).await.ok()?.get("frontier")?.as_u64()
+pub(crate) async fn frontier(sources: &Sources) -> Option<u64> {
+    let path = format!("/v1/sales/{}/line", sources.sale);
+    get(&sources.target, &path, None).await.ok()?.get("frontier")?.as_u64()
 }
 
 /// Reads visitors' and operators' form alike; operators may have the document inside a larger one.

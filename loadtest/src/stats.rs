@@ -1,128 +1,20 @@
 //! What is counted and timed, per thread, added up at the end.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+mod kind;
+mod timing;
 
-use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(crate) use kind::Kind;
+pub(crate) use timing::{Percentiles, Timing};
 
 use crate::answer::{PROBLEMS, Problem};
 use crate::http::Lost;
 use crate::limits::MAX_TOLD;
-
-/// What is timed: the calls of the contract, and two spans of several calls.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Kind {
-    /// `POST /v1/visitors`
-    Visitor,
-    /// `GET /v1/sales/{sale}/challenge`, where the sale asks for a proof of work.
-    Challenge,
-    /// `POST /v1/sales/{sale}/tickets`
-    Ticket,
-    /// `GET /v1/sales/{sale}/line`
-    Line,
-    /// `GET /v1/sales/{sale}/ticket`
-    Place,
-    /// `POST /v1/sales/{sale}/passes`
-    Pass,
-    /// `DELETE /v1/sales/{sale}/pass`
-    Leave,
-    /// `POST /v1/sales/{sale}/holds`
-    Hold,
-    /// `DELETE /v1/holds/{hold_id}`
-    Release,
-    /// `POST /v1/holds/{hold_id}/confirm`, until it is decided.
-    Confirm,
-    /// `GET /v1/bookings`
-    Bookings,
-    /// From joining the line to the pass.
-    Wait,
-    /// From the intended start of a journey to its booking.
-    Whole,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 13] = [
-        Self::Visitor,
-        Self::Challenge,
-        Self::Ticket,
-        Self::Line,
-        Self::Place,
-        Self::Pass,
-        Self::Leave,
-        Self::Hold,
-        Self::Release,
-        Self::Confirm,
-        Self::Bookings,
-        Self::Wait,
-        Self::Whole,
-    ];
-
-    /// The name in the report.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Visitor => "visitor",
-            Self::Challenge => "challenge",
-            Self::Ticket => "ticket",
-            Self::Line => "line",
-            Self::Place => "place",
-            Self::Pass => "pass",
-            Self::Leave => "leave",
-            Self::Hold => "hold",
-            Self::Release => "release",
-            Self::Confirm => "confirm",
-            Self::Bookings => "bookings",
-            Self::Wait => "wait",
-            Self::Whole => "whole",
-        }
-    }
-}
-
-/// Durations in microseconds, three digits exact, up to an hour.
-#[derive(Clone)]
-pub(crate) struct Timing(Option<Histogram<u64>>);
-
-/// Milliseconds.
-#[derive(Clone, Copy, PartialEq, Debug, Default, serde::Serialize)]
-pub(crate) struct Percentiles {
-    pub(crate) p50: f64,
-    pub(crate) p90: f64,
-    pub(crate) p99: f64,
-    pub(crate) max: f64,
-}
-
-const LONGEST_US: u64 = 3_600_000_000;
-
-impl Timing {
-    pub(crate) fn new() -> Self {
-        // Fails only for bounds that make no sense; these are constant and tested.
-        Self(Histogram::new_with_bounds(1, LONGEST_US, 3).ok())
-    }
-
-    pub(crate) fn record(&mut self, span: Duration) {
-        if let Some(histogram) = &mut self.0 {
-            histogram.saturating_record(u64::try_from(span.as_micros()).unwrap_or(LONGEST_US).clamp(1, LONGEST_US));
-        }
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        if let (Some(histogram), Some(other)) = (&mut self.0, &other.0) {
-            // Both have the same bounds, so it fits.
-            let _ = histogram.add(other);
-        }
-    }
-
-    pub(crate) fn count(&self) -> u64 {
-        self.0.as_ref().map_or(0, Histogram::len)
-    }
-
-    pub(crate) fn percentiles(&self) -> Percentiles {
-        let Some(histogram) = &self.0 else { return Percentiles::default() };
-        #[allow(clippy::cast_precision_loss, reason = "an hour of microseconds is exact")]
-        let ms = |us: u64| us as f64 / 1e3;
-        let at = |quantile| ms(histogram.value_at_quantile(quantile).min(histogram.max()));
-        Percentiles { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: ms(histogram.max()) }
-    }
-}
+use crate::progress::Progress;
+use crate::series::Series;
 
 /// What became of the calls of one kind.
 #[derive(Clone)]
@@ -135,7 +27,9 @@ pub(crate) struct Tally {
     pub(crate) problems: [u64; PROBLEMS.len()],
     /// Answers 202: not decided yet.
     pub(crate) pending: u64,
-    /// Requests whose answer was lost, each time.
+    /// Requests sent, each time.
+    pub(crate) sent: u64,
+    /// Requests whose answer was lost, each time; not those that were lost on purpose.
     pub(crate) lost: u64,
     /// Answers that the contract does not have.
     pub(crate) strange: u64,
@@ -144,9 +38,9 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (accepted, refused) = (Timing::new(), Timing::new());
-        Self { accepted, refused, problems: [0; PROBLEMS.len()], pending: 0, lost: 0, strange: 0, unknown: 0 }
+        Self { accepted, refused, problems: [0; PROBLEMS.len()], pending: 0, sent: 0, lost: 0, strange: 0, unknown: 0 }
     }
 
     fn add(&mut self, other: &Self) {
@@ -156,6 +50,7 @@ impl Tally {
             *sum += more;
         }
         self.pending += other.pending;
+        self.sent += other.sent;
         self.lost += other.lost;
         self.strange += other.strange;
         self.unknown += other.unknown;
@@ -199,18 +94,34 @@ pub(crate) struct Stats {
     pub(crate) turned_away: u64,
     /// Journeys that came to what they were made for, inside the window or not.
     pub(crate) arrived: u64,
+    /// Visitors who went away by themselves, as their scenario says.
+    pub(crate) walked_away: u64,
+    /// Visitors on their way, now and at most; those of several threads or processes as if all had been at the same moment.
+    on_way: u64,
+    pub(crate) most_on_way: u64,
     /// How much later than intended journeys began.
     pub(crate) late: Timing,
+    /// How much later than asked for the thread was woken: the client's own lateness.
+    pub(crate) lag: Timing,
+    /// What happened when.
+    pub(crate) series: Series,
+    progress: Arc<Progress>,
     /// Lost answers by reason.
-    pub(crate) lost: BTreeMap<&'static str, u64>,
+    pub(crate) lost: BTreeMap<String, u64>,
     /// The first strange answers, in words.
     pub(crate) told: Vec<String>,
 }
 
 impl Stats {
-    pub(crate) fn new(window: Window) -> Self {
+    pub(crate) fn new(window: Window, series: Series, progress: Arc<Progress>) -> Self {
         Self {
             window,
+            series,
+            progress,
+            walked_away: 0,
+            on_way: 0,
+            most_on_way: 0,
+            lag: Timing::new(),
             tallies: Kind::ALL.iter().map(|_| Tally::new()).collect(),
             booked: 0,
             answers: 0,
@@ -221,6 +132,12 @@ impl Stats {
             late: Timing::new(),
             lost: BTreeMap::new(),
             told: Vec::new(),
+        }
+    }
+
+    pub(crate) fn set_tally(&mut self, kind: Kind, tally: Tally) {
+        if let Some(place) = self.tallies.get_mut(kind as usize) {
+            *place = tally;
         }
     }
 
@@ -238,17 +155,34 @@ impl Stats {
     }
 
     pub(crate) fn begin(&mut self, intended: Instant, now: Instant) {
+        self.series.arrival(intended);
+        self.progress.began();
+        self.on_way += 1;
+        self.most_on_way = self.most_on_way.max(self.on_way);
         if self.window.holds(intended) {
             self.begun += 1;
             self.late.record(now.saturating_duration_since(intended));
         }
     }
 
+    /// A journey is over, one way or another.
+    pub(crate) fn ended(&mut self) {
+        self.progress.ended();
+        self.on_way = self.on_way.saturating_sub(1);
+    }
+
+    /// A request is sent.
+    pub(crate) fn sends(&mut self, kind: Kind, from: Instant) {
+        self.count(kind, from, |tally| tally.sent += 1);
+    }
+
     pub(crate) fn answered(&mut self, now: Instant) {
+        self.progress.answered();
         self.answers += u64::from(self.window.holds(now));
     }
 
     pub(crate) fn accepted(&mut self, kind: Kind, from: Instant, now: Instant) {
+        self.series.accepted(kind, now, now.saturating_duration_since(from));
         self.count(kind, from, |tally| tally.accepted.record(now.saturating_duration_since(from)));
     }
 
@@ -257,6 +191,8 @@ impl Stats {
     }
 
     pub(crate) fn problem(&mut self, kind: Kind, from: Instant, problem: Problem) {
+        self.series.problem(problem);
+        self.progress.refused();
         self.count(kind, from, |tally| tally.problems.iter_mut().skip(problem.0).take(1).for_each(|count| *count += 1));
     }
 
@@ -265,15 +201,23 @@ impl Stats {
     }
 
     pub(crate) fn lost(&mut self, kind: Kind, from: Instant, why: &Lost) {
-        self.count(kind, from, |tally| tally.lost += 1);
+        if !matches!(why, Lost::OnPurpose) {
+            self.count(kind, from, |tally| tally.lost += 1);
+            self.series.lost();
+            self.progress.lost();
+        }
         let why = match why {
             Lost::Refused(_) => "no connection",
             Lost::Closed => "closed",
             Lost::Broken(_) => "broken",
             Lost::TimedOut => "timed out",
             Lost::Bad(_) => "not HTTP",
+            Lost::OnPurpose => "on purpose",
         };
-        *self.lost.entry(why).or_default() += 1;
+        match self.lost.get_mut(why) {
+            Some(count) => *count += 1,
+            None => drop(self.lost.insert(why.to_owned(), 1)),
+        }
     }
 
     pub(crate) fn unknown(&mut self, kind: Kind, from: Instant) {
@@ -292,6 +236,8 @@ impl Stats {
     }
 
     pub(crate) fn booking(&mut self, now: Instant) {
+        self.series.booking(now);
+        self.progress.booked();
         self.booked += u64::from(self.window.holds(now));
     }
 
@@ -306,6 +252,10 @@ impl Stats {
         self.cut_off += other.cut_off;
         self.turned_away += other.turned_away;
         self.arrived += other.arrived;
+        self.walked_away += other.walked_away;
+        self.most_on_way += other.most_on_way;
+        self.lag.add(&other.lag);
+        self.series.add(&other.series);
         self.late.add(&other.late);
         for (why, count) in other.lost {
             *self.lost.entry(why).or_default() += count;
@@ -316,73 +266,4 @@ impl Stats {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-    use super::*;
-
-    fn ms(ms: u64) -> Duration {
-        Duration::from_millis(ms)
-    }
-
-    #[test]
-    fn percentiles_are_within_a_thousandth_of_the_true_ones() {
-        let mut timing = Timing::new();
-        for n in 1..=1000 {
-            timing.record(ms(n));
-        }
-        let found = timing.percentiles();
-        for (found, exact) in [(found.p50, 500.0), (found.p90, 900.0), (found.p99, 990.0), (found.max, 1000.0)] {
-            assert!((found / exact - 1.0).abs() < 0.002, "{found} {exact}");
-        }
-    }
-
-    #[test]
-    fn percentiles_of_threads_add_up_to_those_of_all() {
-        let (mut all, mut odd, mut even) = (Timing::new(), Timing::new(), Timing::new());
-        for n in 1..=999_u64 {
-            all.record(ms(n * n));
-            if n % 2 == 0 {
-                even.record(ms(n * n))
-            } else {
-                odd.record(ms(n * n))
-            };
-        }
-        odd.add(&even);
-        assert_eq!((odd.percentiles(), odd.count()), (all.percentiles(), 999));
-    }
-
-    #[test]
-    fn nothing_measured_is_zero_and_too_long_is_the_longest() {
-        let mut timing = Timing::new();
-        assert_eq!(timing.percentiles(), Percentiles::default());
-        timing.record(Duration::from_secs(100_000));
-        timing.record(Duration::ZERO);
-        assert_eq!(timing.count(), 2);
-        assert!((timing.percentiles().max / 3_600_000.0 - 1.0).abs() < 0.002);
-    }
-
-    #[test]
-    fn a_call_counts_when_it_was_meant_to_start_in_the_window_however_late_it_ends() {
-        let from = Instant::now();
-        let window = Window { from, to: from + ms(100) };
-        let mut stats = Stats::new(window);
-        stats.accepted(Kind::Hold, from + ms(99), from + ms(500));
-        stats.accepted(Kind::Hold, from + ms(100), from + ms(101));
-        stats.booking(from + ms(99));
-        stats.booking(from + ms(100));
-        let hold = stats.tally(Kind::Hold).unwrap();
-        assert_eq!((hold.accepted.count(), hold.accepted.percentiles().max.round(), stats.booked), (1, 401.0, 1));
-    }
-
-    #[test]
-    fn problems_are_counted_by_name() {
-        let from = Instant::now();
-        let mut stats = Stats::new(Window { from, to: from + ms(100) });
-        let sold_out = Problem::named("sold-out");
-        stats.problem(Kind::Hold, from, sold_out);
-        let mut sum = stats.clone();
-        sum.add(stats);
-        assert_eq!(sum.tally(Kind::Hold).unwrap().problems[sold_out.0], 2);
-        assert!(sum.tally(Kind::Confirm).unwrap().is_empty());
-    }
-}
+mod tests;

@@ -1,135 +1,197 @@
-//! The journeys of a visitor.
+//! A visitor on its way through a scenario.
 
-use std::fmt;
+mod abuse;
+mod answers;
+mod line;
+
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use domain::{Challenge, HoldId, Millis};
+use rand::RngExt as _;
 
-use crate::answer::Fields;
-use crate::args::Journey;
+pub(crate) use answers::{Confirmed, read_confirm, read_hold};
+
+use crate::arrivals::Arrivals;
 use crate::http::Reply;
-use crate::oracle::{Booked, Finding, PassSeen};
-use crate::request::Bearer;
+use crate::limits::EARLY;
+use crate::oracle::{Booked, Finding};
+use crate::request::{Bearer, Key};
 use crate::sample::{Ended, Kept, Sample};
+use crate::scenario::{Action, Model, Scenario};
+use crate::standing::Standing;
 use crate::stats::Kind;
 use crate::trip::{Said, Shared};
 
-/// Every how many polls of the line a visitor also asks for the own place.
-const PLACE_EVERY: u32 = 4;
+/// Visitors of one thread who come in the same way.
+pub(crate) struct Crew {
+    pub(crate) model: Model,
+    pub(crate) arrivals: Arrivals,
+    /// How many at once, at most.
+    pub(crate) visitors: usize,
+    /// What they do, with the sum of the weights up to and with each.
+    pub(crate) roster: Vec<(u64, Rc<Scenario>)>,
+}
 
-/// One visitor after the other on one task.
+impl Crew {
+    pub(crate) fn new<'s>(
+        model: Model,
+        arrivals: Arrivals,
+        visitors: usize,
+        scenarios: impl Iterator<Item = &'s Scenario>,
+    ) -> Self {
+        let mut sum = 0;
+        let roster = scenarios.filter(|scenario| scenario.weight > 0).map(|scenario| {
+            sum += u64::from(scenario.weight);
+            (sum, Rc::new(scenario.clone()))
+        });
+        Self { model, arrivals, visitors, roster: roster.collect() }
+    }
+
+    /// A scenario by weight.
+    fn choose(&self, shared: &Shared) -> Option<Rc<Scenario>> {
+        let (all, only) = self.roster.last()?;
+        if self.roster.len() == 1 {
+            return Some(Rc::clone(only));
+        }
+        let drawn = shared.rng.borrow_mut().random_range(0..*all);
+        self.roster.iter().find(|(upto, _)| drawn < *upto).map(|(_, scenario)| Rc::clone(scenario))
+    }
+}
+
+/// A hold in hand.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    id: domain::HoldId,
+    key: Key,
+    /// It lives so long at least.
+    until: Instant,
+}
+
+/// One visitor after the other.
 pub(crate) struct Traveller {
     shared: Rc<Shared>,
+    crew: Rc<Crew>,
     bearer: Bearer,
+    /// Number of the ticket, and when it was joined.
+    number: u64,
+    joined: Instant,
+    /// The pass lives so long at least.
+    pass_until: Option<Instant>,
+    held: Option<Held>,
     /// Journeys the present visitor has made; the first visitor is made by the first journey.
     made: u32,
     kept: Vec<Kept>,
-    out: Vec<u8>,
+    standing: Standing,
     /// The run ended while a journey was waiting, or the sale is over. Another one must not begin: it would be cut off at
     /// once, and the next again, as fast as the server answers.
     over: bool,
 }
 
-/// How a hold was answered.
-pub(crate) struct HoldAnswer {
-    /// The hold, when there is one.
-    pub(crate) id: Option<HoldId>,
-    /// Whether this visitor can go on holding.
-    spent: bool,
-}
-
-/// How a confirm was answered.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Confirmed {
-    /// 201.
-    Booked { id: HoldId, at: Option<(u16, u64)> },
-    /// 410.
-    Gone,
-    /// Another final answer, such as 404.
-    Otherwise(u16),
-}
-
-impl fmt::Display for Confirmed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Booked { id, at: Some((lane, seq)) } => write!(f, "booked as {id} (lane {lane}, event {seq})"),
-            Self::Booked { id, at: None } => write!(f, "booked as {id}"),
-            Self::Gone => write!(f, "gone"),
-            Self::Otherwise(status) => write!(f, "{status}"),
-        }
-    }
-}
-
-enum Claim {
-    Pass(String, Option<u64>),
-    NotYet(Option<u64>),
-    Over,
-    Closed,
-}
-
-enum Joined {
-    Ticket(String, u64),
-    Refused,
-    Closed,
-}
-
-/// Reads the answer of `POST holds`.
-pub(crate) fn read_hold(reply: &Reply<'_>, fields: &Fields<'_>) -> Said<HoldAnswer> {
-    match (reply.status, fields.hold_id.map(str::parse)) {
-        (200 | 201, Some(Ok(id))) => Said::Yes(HoldAnswer { id: Some(id), spent: false }),
-        (400..=499, _) => {
-            let spent = matches!(fields.problem().name(), "limit-reached" | "unauthenticated" | "pass-expired");
-            Said::No(HoldAnswer { id: None, spent })
-        }
-        _ => Said::Strange,
-    }
-}
-
-/// Reads the answer of `POST confirm`.
-pub(crate) fn read_confirm(reply: &Reply<'_>, fields: &Fields<'_>) -> Said<Confirmed> {
-    match (reply.status, fields.booking_id.map(str::parse)) {
-        (200 | 201, Some(Ok(id))) => Said::Yes(Confirmed::Booked { id, at: fields.lane().zip(fields.seq) }),
-        (410, _) if fields.problem().name() == "hold-gone" => Said::No(Confirmed::Gone),
-        (400..=499, _) => Said::No(Confirmed::Otherwise(reply.status)),
-        _ => Said::Strange,
-    }
-}
-
 impl Traveller {
-    pub(crate) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, bearer: Bearer::default(), made: u32::MAX, kept: Vec::new(), out: Vec::new(), over: false }
+    pub(crate) fn new(shared: Rc<Shared>, crew: Rc<Crew>) -> Self {
+        Self {
+            shared,
+            crew,
+            bearer: Bearer::default(),
+            number: 0,
+            joined: Instant::now(),
+            pass_until: None,
+            held: None,
+            made: u32::MAX,
+            kept: Vec::new(),
+            standing: Standing::default(),
+            over: false,
+        }
     }
 
-    /// Travels until the run is over.
+    /// Travels again and again until the run is over.
     pub(crate) async fn live(mut self) {
         while !self.over
-            && let Some(intended) = self.shared.arrivals.next().await
+            && let Some(intended) = self.crew.arrivals.next().await
         {
-            self.shared.stats.borrow_mut().begin(intended, Instant::now());
-            match self.shared.plan.journey {
-                Journey::Poll => {
-                    let shown = self.poll(intended).await.is_some();
-                    self.arrived(shown);
-                }
-                Journey::Join => {
-                    let joined = self.join(intended).await.is_some();
-                    self.arrived(joined);
-                }
-                Journey::Hold => {
-                    let released = self.hold_and_release(intended).await == Some(true);
-                    self.arrived(released);
-                }
-                // These have arrived with the 201 of their confirm, whenever that comes.
-                Journey::Book => drop(self.book(intended).await),
-                Journey::Line => drop(self.whole(intended).await),
-            }
+            self.travel(intended).await;
         }
         self.retire();
     }
 
-    fn arrived(&self, arrived: bool) {
-        self.shared.stats.borrow_mut().arrived += u64::from(arrived);
+    /// One journey. Whoever has learned that the sale or the run is over does not come back.
+    pub(crate) async fn once(mut self, intended: Instant) -> Option<Self> {
+        self.travel(intended).await;
+        if self.over {
+            self.retire();
+            return None;
+        }
+        Some(self)
+    }
+
+    /// Goes for good.
+    pub(crate) fn part(mut self) {
+        self.retire();
+    }
+
+    async fn travel(&mut self, intended: Instant) {
+        let shared = Rc::clone(&self.shared);
+        shared.stats.borrow_mut().begin(intended, Instant::now());
+        let Some(scenario) = self.crew.choose(&shared) else { return };
+        self.held = None;
+        let walked = self.walk(&scenario, intended).await;
+        let books = scenario.does(Action::Confirm) || scenario.does(Action::ConfirmTwice);
+        if walked == Some(true) && !books {
+            // Those who book have arrived with the 201 of their confirm, whenever that comes.
+            shared.stats.borrow_mut().arrived += 1;
+        }
+        // Refused before anything was confirmed, while others still queue: the place goes to the next.
+        let idle = self.held.is_none() && self.kept.is_empty();
+        if walked.is_none() && !self.over && idle && self.bearer.pass.is_some() {
+            self.leave().await;
+        }
+        shared.stats.borrow_mut().ended();
+    }
+
+    /// True at the end, false when the visitor went away, none after a refusal.
+    async fn walk(&mut self, scenario: &Scenario, intended: Instant) -> Option<bool> {
+        let mut from = intended;
+        if !scenario.does(Action::Join) && scenario.transactions.iter().any(|step| step.action.needs_visitor()) {
+            from = self.ready(intended).await?;
+        }
+        for step in &scenario.transactions {
+            for _ in 0..step.times {
+                let pause = step.think.draw(&mut self.shared.rng.borrow_mut());
+                from = self.think(pause, from).await?;
+                if !step.chance.draw(&mut self.shared.rng.borrow_mut()) {
+                    self.shared.stats.borrow_mut().walked_away += 1;
+                    return Some(false);
+                }
+                if !self.act(step.action, from, intended).await {
+                    return None;
+                }
+                from = Instant::now();
+            }
+        }
+        Some(true)
+    }
+
+    /// Whether the journey goes on.
+    async fn act(&mut self, action: Action, from: Instant, intended: Instant) -> bool {
+        match action {
+            Action::Poll => self.poll(from).await.is_some(),
+            Action::Join => self.join(from).await.is_some(),
+            Action::Place => self.place(from).await,
+            Action::Wait => self.wait(from).await,
+            Action::Enter => self.enter(from).await,
+            Action::Leave => self.leave().await,
+            Action::Hold => self.hold(from).await,
+            Action::Confirm => self.confirm(from, intended).await.is_some(),
+            Action::Release => self.release(from).await,
+            Action::Bookings => self.bookings(from).await,
+            Action::ForgeVisitor => self.forge_visitor(from).await,
+            Action::ForgeTicket => self.forge_ticket(from).await,
+            Action::ForgePass => self.forge_pass(from).await,
+            Action::JumpLine => self.jump_line(from).await,
+            Action::ReuseKey => self.reuse_key(from).await,
+            Action::ConfirmTwice => self.confirm_twice(from).await,
+            Action::DodgeLimit => self.dodge_limit(from).await,
+        }
     }
 
     /// Hands over what the present visitor did, for the check at the end.
@@ -142,14 +204,14 @@ impl Traveller {
     async fn renew(&mut self, from: Instant) -> Option<Instant> {
         self.retire();
         let shared = Rc::clone(&self.shared);
-        shared.templates.visitor(&mut self.out);
-        let read = |reply: &Reply<'_>, fields: &Fields<'_>| match (reply.status, fields.visitor) {
+        let read = |reply: &Reply<'_>, fields: &crate::answer::Fields<'_>| match (reply.status, fields.visitor) {
             (200 | 201, Some(visitor)) => Said::Yes(visitor.to_owned()),
             _ => Said::Strange,
         };
-        let visitor = shared.ask(Kind::Visitor, from, shared.plan.call_within, &self.out, read).await?;
+        let write = |out: &mut Vec<u8>| shared.templates.visitor(out);
+        let visitor = shared.ask(Kind::Visitor, from, shared.plan.call_within, write, read).await?;
         self.bearer = Bearer { visitor, ticket: None, pass: None };
-        self.made = 0;
+        (self.made, self.standing) = (0, Standing::default());
         Some(Instant::now())
     }
 
@@ -160,170 +222,24 @@ impl Traveller {
         Some(from)
     }
 
-    async fn poll(&mut self, from: Instant) -> Option<(u64, Option<u64>, bool)> {
-        let shared = Rc::clone(&self.shared);
-        shared.templates.line(&mut self.out);
-        let read = |reply: &Reply<'_>, fields: &Fields<'_>| match (reply.status, fields.frontier) {
-            (200, Some(frontier)) => {
-                let over = matches!(fields.state, Some("closed" | "sold_out"));
-                Said::Yes((frontier, fields.poll_in_ms, over, fields.pace_per_minute))
-            }
-            _ => Said::Strange,
-        };
-        let sent = shared.second(Instant::now());
-        let (frontier, poll, over, pace) =
-            shared.ask(Kind::Line, from, shared.plan.call_within, &self.out, read).await?;
-        let mut history = shared.history.borrow_mut();
-        history.frontier(frontier, sent);
-        history.pace = history.pace.max(pace);
-        Some((frontier, poll, over))
-    }
-
-    async fn join(&mut self, intended: Instant) -> Option<u64> {
-        let from = self.renew(intended).await?;
-        let shared = Rc::clone(&self.shared);
-        let (from, proof) = match shared.plan.proof {
-            true => {
-                let proof = self.prove(from).await?;
-                (Instant::now(), Some(proof))
-            }
-            false => (from, None),
-        };
-        shared.templates.ticket(&mut self.out, &self.bearer, proof.as_deref());
-        let read = |reply: &Reply<'_>, fields: &Fields<'_>| match (reply.status, fields.ticket, fields.number) {
-            (200 | 201, Some(ticket), Some(number)) => Said::Yes(Joined::Ticket(ticket.to_owned(), number)),
-            (410, ..) if fields.problem().name() == "sale-closed" => Said::No(Joined::Closed),
-            (400..=499, ..) => Said::No(Joined::Refused),
-            _ => Said::Strange,
-        };
-        match shared.ask(Kind::Ticket, from, shared.plan.call_within, &self.out, read).await? {
-            Joined::Ticket(ticket, number) => {
-                self.bearer.ticket = Some(ticket);
-                shared.history.borrow_mut().ticket(number);
-                Some(number)
-            }
-            Joined::Refused => None,
-            Joined::Closed => {
-                self.turn_back();
-                None
-            }
+    /// Thinks from then on; the moment from which the next call counts. None when the run is over by then.
+    async fn think(&mut self, pause: Duration, from: Instant) -> Option<Instant> {
+        if pause.is_zero() {
+            return Some(from);
         }
+        let at = from + pause;
+        self.until(at).await.then_some(at)
     }
 
-    /// Gets a challenge and solves it, on a thread of its own: the others' calls go on meanwhile.
-    async fn prove(&mut self, from: Instant) -> Option<String> {
-        let shared = Rc::clone(&self.shared);
-        shared.templates.challenge(&mut self.out, &self.bearer);
-        let read = |reply: &Reply<'_>, _: &Fields<'_>| match serde_json::from_slice::<Challenge>(reply.body) {
-            Ok(challenge) if reply.status == 200 => Said::Yes(Some(challenge)),
-            _ if (400..500).contains(&reply.status) => Said::No(None),
-            _ => Said::Strange,
-        };
-        let challenge = shared.ask(Kind::Challenge, from, shared.plan.call_within, &self.out, read).await.flatten()?;
-        let solving = move || challenge.solve().map(|number| challenge.solved_by(number));
-        tokio::task::spawn_blocking(solving).await.ok().flatten()
-    }
-
-    async fn hold(&mut self, from: Instant) -> Option<Kept> {
-        let shared = Rc::clone(&self.shared);
-        let key = shared.next_key();
-        shared.templates.hold(&mut self.out, &self.bearer, key);
-        let answer = shared.ask(Kind::Hold, from, shared.plan.call_within, &self.out, read_hold).await?;
-        if answer.spent {
-            self.made = u32::MAX;
+    /// Waits; false when the run is over by then, and with it this visitor.
+    async fn until(&mut self, at: Instant) -> bool {
+        if at >= self.shared.plan.finish {
+            self.over = true;
+            self.shared.stats.borrow_mut().cut_off += 1;
+            return false;
         }
-        Some(Kept { id: answer.id?, key, ended: Ended::Unknown })
-    }
-
-    async fn confirm(&mut self, from: Instant, mut kept: Kept, intended: Instant) -> Option<()> {
-        let shared = Rc::clone(&self.shared);
-        shared.templates.confirm(&mut self.out, &self.bearer, kept.id, kept.key);
-        let answer = shared.ask(Kind::Confirm, from, shared.plan.confirm_within, &self.out, read_confirm).await;
-        let mut history = shared.history.borrow_mut();
-        match answer {
-            Some(Confirmed::Booked { id, at }) => {
-                let (mut stats, now) = (shared.stats.borrow_mut(), Instant::now());
-                stats.booking(now);
-                stats.arrived += 1;
-                stats.accepted(Kind::Whole, intended, now);
-                history.book(Booked { id, at }, &shared.plan.item, u64::from(shared.plan.quantity));
-                if id != kept.id {
-                    history.find(Finding::TwoIds(kept.id, id));
-                }
-                kept.ended = Ended::Booked(at);
-            }
-            Some(Confirmed::Gone) => {
-                history.gone(kept.id);
-                kept.ended = Ended::Gone;
-            }
-            Some(Confirmed::Otherwise(_)) => return None,
-            None => {}
-        }
-        self.kept.push(kept);
-        Some(())
-    }
-
-    async fn book(&mut self, intended: Instant) -> Option<()> {
-        let from = self.ready(intended).await?;
-        let kept = self.hold(from).await?;
-        self.confirm(Instant::now(), kept, intended).await
-    }
-
-    /// Whether the hold was released.
-    async fn hold_and_release(&mut self, intended: Instant) -> Option<bool> {
-        let from = self.ready(intended).await?;
-        let kept = self.hold(from).await?;
-        let shared = Rc::clone(&self.shared);
-        shared.templates.release(&mut self.out, &self.bearer, kept.id);
-        let read = |reply: &Reply<'_>, _: &Fields<'_>| match reply.status {
-            204 => Said::Yes(true),
-            400..=499 => Said::No(false),
-            _ => Said::Strange,
-        };
-        shared.ask(Kind::Release, Instant::now(), shared.plan.call_within, &self.out, read).await
-    }
-
-    /// The whole way through the waiting room.
-    async fn whole(&mut self, intended: Instant) -> Option<()> {
-        let number = self.join(intended).await?;
-        let joined = Instant::now();
-        let called = self.wait(number).await && self.claim(number).await;
-        if !called {
-            return None;
-        }
-        self.shared.stats.borrow_mut().accepted(Kind::Wait, joined, Instant::now());
-        match self.hold(Instant::now()).await {
-            Some(kept) => self.confirm(Instant::now(), kept, intended).await,
-            None => self.leave().await,
-        }
-    }
-
-    /// Waits until the number is called; false when the sale is over or the run is.
-    async fn wait(&mut self, number: u64) -> bool {
-        let shared = Rc::clone(&self.shared);
-        for poll in 1.. {
-            let Some((frontier, poll_in_ms, over)) = self.poll(Instant::now()).await else { return false };
-            if frontier >= number {
-                return true;
-            }
-            if over {
-                self.turn_back();
-                return false;
-            }
-            if !self.rest(poll_in_ms).await {
-                return false;
-            }
-            if poll % PLACE_EVERY == 0 {
-                shared.templates.place(&mut self.out, &self.bearer);
-                let read = |reply: &Reply<'_>, _: &Fields<'_>| match reply.status {
-                    200 => Said::Yes(()),
-                    400..=499 => Said::No(()),
-                    _ => Said::Strange,
-                };
-                let _ = shared.ask(Kind::Place, Instant::now(), shared.plan.call_within, &self.out, read).await;
-            }
-        }
-        false
+        tokio::time::sleep_until(at.into()).await;
+        true
     }
 
     /// The sale is over: nobody who comes later will be let in.
@@ -332,61 +248,115 @@ impl Traveller {
         self.shared.stats.borrow_mut().turned_away += 1;
     }
 
-    /// Waits as long as the server asks for; false when the run is over by then, and with it this traveller.
-    async fn rest(&mut self, ms: Option<u64>) -> bool {
-        let pause = self.shared.pause(ms.map(Duration::from_millis));
-        if Instant::now() + pause >= self.shared.plan.finish {
-            self.over = true;
-            self.shared.stats.borrow_mut().cut_off += 1;
-            return false;
-        }
-        tokio::time::sleep(pause).await;
-        true
+    async fn hold(&mut self, from: Instant) -> bool {
+        let (key, units) = (self.shared.next_key(), u64::from(self.shared.plan.quantity));
+        self.standing.asks(units);
+        let answer = self.ask_hold(from, key).await;
+        self.noted(answer, key, units).is_some()
     }
 
-    async fn claim(&mut self, number: u64) -> bool {
-        let shared = Rc::clone(&self.shared);
-        loop {
-            shared.templates.pass(&mut self.out, &self.bearer);
-            let read = |reply: &Reply<'_>, fields: &Fields<'_>| match (reply.status, fields.pass) {
-                (200 | 201, Some(pass)) => {
-                    let expires = fields.expires_at.and_then(|at| Millis::parse_rfc3339(at).ok());
-                    Said::Yes(Claim::Pass(pass.to_owned(), expires.map(|at| at.0)))
-                }
-                (409, _) if fields.problem().name() == "not-your-turn" => Said::No(Claim::NotYet(reply.retry_after)),
-                (410, _) if fields.problem().name() == "sale-closed" => Said::No(Claim::Closed),
-                (400..=499, _) => Said::No(Claim::Over),
-                _ => Said::Strange,
-            };
-            match shared.ask(Kind::Pass, Instant::now(), shared.plan.call_within, &self.out, read).await {
-                Some(Claim::Pass(pass, expires_ms)) => {
-                    self.bearer.pass = Some(pass);
-                    let seen = PassSeen { number, expires_ms: expires_ms.unwrap_or(0) };
-                    shared.history.borrow_mut().pass(seen, shared.second(Instant::now()));
-                    return true;
-                }
-                Some(Claim::NotYet(after)) => {
-                    if !self.rest(after.map(|seconds| seconds * 1_000)).await {
-                        return false;
-                    }
-                }
-                Some(Claim::Closed) => {
-                    self.turn_back();
-                    return false;
-                }
-                Some(Claim::Over) | None => return false,
+    async fn ask_hold(&self, from: Instant, key: Key) -> Option<answers::HoldAnswer> {
+        let shared = &self.shared;
+        let write = |out: &mut Vec<u8>| shared.templates.hold(out, &self.bearer, key);
+        shared.ask(Kind::Hold, from, shared.plan.call_within, write, read_hold).await
+    }
+
+    /// Keeps what an answer to a hold says, and looks whether it may say so.
+    fn noted(&mut self, answer: Option<answers::HoldAnswer>, key: Key, units: u64) -> Option<Held> {
+        let (shared, now) = (Rc::clone(&self.shared), Instant::now());
+        let (limit, mut history) = (shared.plan.limit, shared.history.borrow_mut());
+        let answer = answer?;
+        if let Some(id) = answer.id {
+            let held = Held { id, key, until: now + answer.lives.unwrap_or_default() };
+            let sure = now + answer.lives.unwrap_or_default().saturating_sub(EARLY);
+            self.standing.held(id, sure, units, limit).into_iter().for_each(|finding| history.find(finding));
+            self.held = Some(held);
+            return Some(held);
+        }
+        match answer.problem.name() {
+            "limit-reached" => {
+                self.made = u32::MAX;
+                self.standing.limited(units, limit).into_iter().for_each(|finding| history.find(finding));
+                return None;
             }
+            "pass-expired" => {
+                self.made = u32::MAX;
+                let early = self.pass_until.is_some_and(|until| now + EARLY < until);
+                if early && self.kept.is_empty() {
+                    history.find(Finding::ExpiredEarly(self.number));
+                }
+            }
+            "unauthenticated" => self.made = u32::MAX,
+            "sold-out" => history.sold_out += 1,
+            _ => {}
         }
+        self.standing.refused(units);
+        None
     }
 
-    async fn leave(&mut self) -> Option<()> {
+    async fn confirm(&mut self, from: Instant, intended: Instant) -> Option<()> {
+        let held = self.held.take()?;
+        let answer = self.ask_confirm(from, held, held.key).await;
+        self.decided(held, answer.as_ref(), intended)
+    }
+
+    async fn ask_confirm(&self, from: Instant, held: Held, key: Key) -> Option<Confirmed> {
+        let shared = &self.shared;
+        let write = |out: &mut Vec<u8>| shared.templates.confirm(out, &self.bearer, held.id, key);
+        shared.ask(Kind::Confirm, from, shared.plan.confirm_within, write, read_confirm).await
+    }
+
+    /// Keeps how a confirm ended.
+    fn decided(&mut self, held: Held, answer: Option<&Confirmed>, intended: Instant) -> Option<()> {
+        let (shared, units) = (Rc::clone(&self.shared), u64::from(self.shared.plan.quantity));
+        let mut kept = Kept { id: held.id, key: held.key, ended: Ended::Unknown };
+        let mut history = shared.history.borrow_mut();
+        match answer {
+            Some(&Confirmed::Booked { id, at }) => {
+                let (mut stats, now) = (shared.stats.borrow_mut(), Instant::now());
+                stats.booking(now);
+                stats.arrived += 1;
+                stats.accepted(Kind::Whole, intended, now);
+                history.book(Booked { id, at }, &shared.plan.item, units);
+                self.standing.booked(id);
+                if id != held.id {
+                    history.find(Finding::TwoIds(held.id, id));
+                }
+                kept.ended = Ended::Booked(at);
+            }
+            Some(Confirmed::Gone) => {
+                history.gone(held.id);
+                if Instant::now() + EARLY < held.until {
+                    history.gone_early(held.id);
+                }
+                self.standing.ended(held.id, units);
+                kept.ended = Ended::Gone;
+            }
+            Some(Confirmed::Otherwise(_)) => return None,
+            None => {}
+        }
+        let booked = matches!(kept.ended, Ended::Booked(_));
+        self.kept.push(kept);
+        booked.then_some(())
+    }
+
+    /// Whether the hold was released.
+    async fn release(&mut self, from: Instant) -> bool {
+        let Some(held) = self.held.take() else { return false };
         let shared = Rc::clone(&self.shared);
-        shared.templates.leave(&mut self.out, &self.bearer);
-        let read = |reply: &Reply<'_>, _: &Fields<'_>| match reply.status {
-            204 => Said::Yes(()),
-            400..=499 => Said::No(()),
-            _ => Said::Strange,
-        };
-        shared.ask(Kind::Leave, Instant::now(), shared.plan.call_within, &self.out, read).await
+        let write = |out: &mut Vec<u8>| shared.templates.release(out, &self.bearer, held.id);
+        let released =
+            shared.ask(Kind::Release, from, shared.plan.call_within, write, answers::read_end).await == Some(true);
+        if released {
+            self.standing.ended(held.id, u64::from(shared.plan.quantity));
+        }
+        released
+    }
+
+    async fn bookings(&mut self, from: Instant) -> bool {
+        let shared = Rc::clone(&self.shared);
+        let write = |out: &mut Vec<u8>| shared.templates.bookings(out, &self.bearer);
+        let asked = shared.ask(Kind::Bookings, from, shared.plan.call_within, write, answers::read_shown);
+        asked.await == Some(true)
     }
 }

@@ -7,24 +7,28 @@ use rand::RngExt as _;
 use rand::rngs::SmallRng;
 
 use crate::answer::Fields;
-use crate::args::Journey;
-use crate::arrivals::Arrivals;
 use crate::http::{Pool, Reply};
 use crate::limits::{LONGEST_PAUSE, RESEND, SHORTEST_PAUSE};
-use crate::oracle::History;
+use crate::oracle::{Finding, History};
 use crate::request::{Key, Templates};
 use crate::sample::Samples;
+use crate::scenario::Chance;
 use crate::stats::{Kind, Stats};
 
 /// What visitors do, the same for all.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    pub(crate) journey: Journey,
+    /// Whether a hold needs a pass.
+    pub(crate) room: bool,
     pub(crate) item: String,
     pub(crate) quantity: u32,
     pub(crate) per_visitor: u32,
     /// Each visitor computes a proof of work before it joins.
     pub(crate) proof: bool,
+    /// Units that one visitor may have.
+    pub(crate) limit: Option<u64>,
+    /// Share of requests whose answer is thrown away.
+    pub(crate) lose_answers: Chance,
     pub(crate) confirm_within: Duration,
     pub(crate) recheck_within: Duration,
     /// Patience of every other call.
@@ -41,7 +45,6 @@ pub(crate) struct Shared {
     pub(crate) plan: Plan,
     pub(crate) templates: Templates,
     pub(crate) pool: Pool,
-    pub(crate) arrivals: Arrivals,
     pub(crate) stats: RefCell<Stats>,
     pub(crate) history: RefCell<History>,
     pub(crate) samples: RefCell<Samples>,
@@ -51,6 +54,8 @@ pub(crate) struct Shared {
     /// Number of the run, and of the next attempt of this thread.
     pub(crate) run: u64,
     pub(crate) attempts: Cell<u64>,
+    /// Buffers of requests that are not under way.
+    pub(crate) buffers: RefCell<Vec<Vec<u8>>>,
 }
 
 /// What an answer means to who asked.
@@ -89,14 +94,36 @@ impl Shared {
         kind: Kind,
         from: Instant,
         patience: Duration,
-        request: &[u8],
+        write: impl FnOnce(&mut Vec<u8>),
         read: impl Fn(&Reply<'_>, &Fields<'_>) -> Said<T>,
     ) -> Option<T> {
+        let mut request = self.buffers.borrow_mut().pop().unwrap_or_default();
+        write(&mut request);
+        let answer = self.repeat(kind, from, patience, &request, &read).await;
+        self.buffers.borrow_mut().push(request);
+        answer
+    }
+
+    async fn repeat<T>(
+        &self,
+        kind: Kind,
+        from: Instant,
+        patience: Duration,
+        request: &[u8],
+        read: &impl Fn(&Reply<'_>, &Fields<'_>) -> Said<T>,
+    ) -> Option<T> {
         let until = (Instant::now() + patience).min(self.stop.get());
-        let mut resend = RESEND.0;
+        let (mut resend, mut unsure) = (RESEND.0, None);
         loop {
-            let pause = match self.pool.call(request, |reply| self.step(kind, from, reply, &read)).await {
-                Ok(Step::Said(said)) => return self.settle(kind, from, said),
+            self.stats.borrow_mut().sends(kind, from);
+            let lose = self.plan.lose_answers.draw(&mut self.rng.borrow_mut());
+            let pause = match self.pool.call(request, lose, |reply| self.step(kind, from, reply, read)).await {
+                Ok(Step::Said(said)) => {
+                    if let (Kind::Confirm, Some(unsure)) = (kind, unsure) {
+                        self.stats.borrow_mut().accepted(Kind::Certainty, unsure, Instant::now());
+                    }
+                    return self.settle(kind, from, said);
+                }
                 Ok(Step::Again(pause)) => pause,
                 Err(lost) => {
                     self.stats.borrow_mut().lost(kind, from, &lost);
@@ -105,6 +132,7 @@ impl Shared {
                     pause
                 }
             };
+            unsure.get_or_insert_with(Instant::now);
             if Instant::now() + pause >= until {
                 self.stats.borrow_mut().unknown(kind, from);
                 return None;
@@ -142,7 +170,11 @@ impl Shared {
             return Step::Said(Said::Strange);
         };
         if reply.status >= 400 {
-            stats.problem(kind, from, fields.problem());
+            let problem = fields.problem();
+            stats.problem(kind, from, problem);
+            if kind != Kind::Abuse && problem.is_mistake() {
+                self.history.borrow_mut().find(Finding::Unjustified { call: kind.as_str(), problem: problem.name() });
+            }
         }
         let said = match reply.status {
             202 => {

@@ -6,7 +6,10 @@ mod fake;
 use std::time::Duration;
 
 use fake::{Fake, Faults};
-use loadtest::{Args, DONE, FAILED, FOUND, Journey, MISSED, run_to};
+use loadtest::{
+    Action, Args, Chance, DONE, FAILED, FOUND, Journey, Load, MISSED, Merge, Open, Scenario, Shape, Transaction, merge,
+    run_to,
+};
 use serde_json::Value;
 
 fn args(fake: &Fake, journey: Journey) -> Args {
@@ -227,7 +230,141 @@ fn what_the_feed_shows_otherwise_is_found() {
     let fake = Fake::start(1_000, false, Faults { log_not_every: 50, ..Faults::default() });
     assert_eq!(found(&with_admin(&fake, Journey::Book)), ["no-event"]);
     let fake = Fake::start(1_000, true, Faults { no_meter: true, ..Faults::default() });
-    assert_eq!(found(&with_admin(&fake, Journey::Line)), ["over-pace", "too-many"]);
+    assert_eq!(found(&with_admin(&fake, Journey::Line)), ["called-over-pace", "over-pace", "too-many"]);
+}
+
+#[test]
+fn refusals_without_reason_and_a_failing_audit_are_found() {
+    for (faults, name) in [
+        (Faults { blame_every: 50, ..Faults::default() }, "unjustified"),
+        (Faults { deny_every: 50, ..Faults::default() }, "sold-out-but-free"),
+        (Faults { audit_fails: true, ..Faults::default() }, "audit"),
+    ] {
+        let fake = Fake::start(1_000, false, faults);
+        assert_eq!(found(&with_admin(&fake, Journey::Book)), [name]);
+    }
+}
+
+/// A run of this load with what the other tests have.
+fn of_load(fake: &Fake, load: Load) -> Args {
+    Args { load: Some(load), ..args(fake, Journey::Book) }
+}
+
+fn steps(actions: &[Action]) -> Scenario {
+    actions.iter().fold(Scenario::named("test"), |scenario, action| scenario.then(Transaction::new(*action)))
+}
+
+#[test]
+fn abuse_that_is_served_is_found() {
+    let room = [Action::Join, Action::Wait, Action::Enter, Action::ForgePass, Action::Hold, Action::ReuseKey];
+    let fake = Fake::start(1_000, true, Faults::default());
+    let forger = steps(&[Action::Join, Action::ForgeVisitor]);
+    for (scenario, count) in [(forger, 4), (steps(&room), 4)] {
+        let few = Args { count: Some(count), ..of_load(&fake, Load::closed(scenario, 2)) };
+        assert_eq!(found(&few), ["served"]);
+    }
+}
+
+#[test]
+fn two_confirms_at_once_are_one_booking() {
+    let fake = Fake::start(1_000, false, Faults::default());
+    let twice = Load::closed(steps(&[Action::Hold, Action::ConfirmTwice]), 4);
+    assert_eq!(found(&of_load(&fake, twice)), Vec::<String>::new());
+    assert_eq!(fake.booked(), 200);
+    let fake = Fake::start(1_000, false, Faults { change_mind: true, ..Faults::default() });
+    let twice = Load::closed(steps(&[Action::Hold, Action::ConfirmTwice]), 4);
+    assert!(found(&of_load(&fake, twice)).contains(&"twins-differ".to_owned()));
+}
+
+#[test]
+fn visitors_choose_by_weight_walk_away_and_lose_answers_and_everything_is_counted() {
+    let fake = Fake::start(10_000, false, Faults::default());
+    let buyer = steps(&[Action::Hold])
+        .weighing(3)
+        .then(Transaction::new(Action::Confirm).by(0.5).thinking(Duration::from_millis(1), Duration::from_millis(5)));
+    let mut load = Load::closed(buyer, 8);
+    load.scenarios.push(Scenario::named("watcher").then(Transaction::new(Action::Poll).times(2)));
+    load.lose_answers = Chance(0.1);
+    let mut out = Vec::new();
+    let code = run_to(&Args { count: Some(400), seed: Some(7), ..of_load(&fake, load) }, &mut out);
+    let report: Value = serde_json::from_slice(&out).unwrap();
+    let count = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).unwrap();
+    assert_eq!(code, DONE, "{report}");
+    assert!((110..190).contains(&fake.booked()), "half of three quarters of 400: {}", fake.booked());
+    assert_eq!(count("/journeys/walked_away") + fake.booked() + count("/calls/line/accepted") / 2, 400, "{report}");
+    assert!(count("/lost_by_reason/on purpose") > 20 && count("/calls/hold/lost") == 0, "{report}");
+    assert!(count("/calls/certainty/accepted") > 2, "{report}");
+    let columns = report.pointer("/series/columns").unwrap().as_array().unwrap();
+    let sum = |of: &str| columns.iter().map(|column| column[of].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("arrivals"), sum("bookings")), (400, fake.booked()), "{report}");
+}
+
+#[test]
+fn visitors_of_both_models_travel_in_one_run() {
+    let fake = Fake::start(10_000, false, Faults::default());
+    let mut load = Load::closed(steps(&[Action::Poll]), 2);
+    load.open = Some(Open { shape: Shape::times(&"0\n".repeat(150)).unwrap(), most: 100 });
+    load.scenarios[0].model = Some(loadtest::Model::Closed);
+    let buyer = Scenario { model: Some(loadtest::Model::Open), ..steps(&[Action::Hold, Action::Confirm]) };
+    load.scenarios.push(buyer);
+    let both = Args { count: None, duration: Duration::from_secs(1), threads: 2, ..of_load(&fake, load) };
+    let mut out = Vec::new();
+    assert_eq!(run_to(&both, &mut out), DONE);
+    let report: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(fake.booked(), 150, "{report}");
+    assert!(report["calls"]["line"]["accepted"].as_u64().unwrap() > 100, "{report}");
+}
+
+#[test]
+fn parts_of_a_run_are_merged_into_one_that_is_judged_together() {
+    let folder = std::env::temp_dir().join(format!("load-parts-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    // Two processes that are told the same numbers: neither can see it, both together can.
+    let file = |n: u32| folder.join(format!("{n}.json"));
+    let mut bookings = 0;
+    for part in 1..=2 {
+        let fake = Fake::start(1_000, true, Faults::default());
+        let raw = Some(file(part));
+        let run = Args { part: Some((part, 2)), raw, count: Some(50), ..args(&fake, Journey::Line) };
+        assert_eq!(found(&run), Vec::<String>::new());
+        bookings += fake.booked();
+    }
+    let mut out = Vec::new();
+    let html = folder.join("report.html");
+    let asked = Merge { files: vec![file(1), file(2)], json: true, html: Some(html.clone()), ..Merge::default() };
+    let code = merge(&asked, &mut out);
+    let report: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!((code, &report["found"]["number-twice"]), (FOUND, &Value::from(50)), "{report}");
+    assert_eq!((&report["units"]["confirmed"], bookings), (&Value::from(100), 100));
+    assert_eq!(report["calls"]["confirm"]["accepted"], 100);
+    assert!(std::fs::read_to_string(&html).unwrap().contains("Something was found"));
+    std::fs::write(file(3), "{}").unwrap();
+    assert_eq!(merge(&Merge { files: vec![file(1), file(3)], ..Merge::default() }, &mut Vec::new()), loadtest::USAGE);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_page_shows_what_the_server_said_along_with_the_run() {
+    let folder = std::env::temp_dir().join(format!("load-page-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let fake = Fake::start(1_000, true, Faults::default());
+    let html = Some(folder.join("report.html"));
+    let run = Args { html: html.clone(), metrics: Some(fake.url.clone()), ..args(&fake, Journey::Line) };
+    let mut out = Vec::new();
+    assert_eq!(run_to(&run, &mut out), DONE);
+    let report: Value = serde_json::from_slice(&out).unwrap();
+    assert!(report.pointer("/server/metrics/holdfast_line_frontier_number/0/1").is_some(), "{report}");
+    assert!(std::fs::read_to_string(html.unwrap()).unwrap().contains("What the server says"));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_scenario_of_the_other_kind_of_sale_is_told() {
+    let fake = Fake::start(1_000, false, Faults::default());
+    let room = Load::closed(steps(&[Action::Join]), 2);
+    assert_eq!(run(&of_load(&fake, room)), FAILED);
+    let fake = Fake::start(1_000, true, Faults::default());
+    assert_eq!(run(&of_load(&fake, Load::closed(steps(&[Action::Hold]), 2))), FAILED);
 }
 
 #[test]

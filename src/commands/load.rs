@@ -1,37 +1,43 @@
-//! `load`: the load harness with the program's flags, and the simulator of a sale.
+//! `load`: the load harness with the program's flags, and what needs no server: simulating, merging, comparing.
 
+mod harness;
 mod simulate;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use domain::Millis;
 use domain::time::parse_duration_ms;
-use loadtest::Journey;
+use loadtest::Threshold;
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 use crate::running;
 
-/// Flags of a run; the defaults are those of the harness.
+/// Flags of a run. A flag goes before the file of the scenario, which goes before the harness' defaults.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Load {
     #[command(subcommand)]
-    without_server: Option<WithoutServer>,
-    /// What every visitor does: book, journey, join, poll or hold
+    without_run: Option<WithoutRun>,
+    /// What visitors do: book, journey, join, poll or hold; a shipped scenario (see load scenarios); or a TOML file
     #[arg(default_value = "book")]
-    scenario: Journey,
+    scenario: String,
     /// Where visitors are served [default: the program on the data directory, else http://127.0.0.1:8080]
     #[arg(long, value_name = "URL")]
     target: Option<String>,
-    /// Where operators are served: checks the run against their figures as well [default: that of the program on the data directory]
+    /// Where operators are served: checks the run against ledger, event feed and audit as well [default: that of the program on the data directory]
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
     /// Key for --admin [default: the first operator key of the data directory]
     #[arg(long, value_name = "KEY")]
     operator_key: Option<String>,
-    /// The sale [default: express for book and hold, demo otherwise]
+    /// Where /metrics is served, read along with the run [default: --admin]
+    #[arg(long, value_name = "URL")]
+    metrics: Option<String>,
+    /// The sale [default: demo where a waiting room is needed, express otherwise]
     #[arg(long)]
     sale: Option<String>,
     /// The item to hold; the sale's first one when absent
@@ -40,62 +46,93 @@ pub(crate) struct Load {
     /// Units there are, where --admin does not say
     #[arg(long)]
     units: Option<u64>,
-    /// Units of every hold
-    #[arg(long, default_value_t = 1)]
-    quantity: u32,
-    /// Visitors at once
-    #[arg(long, default_value_t = 64)]
-    visitors: u32,
+    /// Units of every hold [default: 1]
+    #[arg(long)]
+    quantity: Option<u32>,
+    /// Visitors at once; of those who come at their own times, the most on their way at once [default: 64]
+    #[arg(long)]
+    visitors: Option<u32>,
     /// Connections that visitors share
     #[arg(long)]
     connections: Option<u32>,
     /// Journeys started per second, whether or not earlier ones have ended
     #[arg(long)]
     rate: Option<f64>,
-    /// How long journeys are started, such as 10s
-    #[arg(long, value_parser = duration, default_value = "10s")]
-    duration: Duration,
-    /// How long journeys under way may go on after that, such as 20s
-    #[arg(long, value_parser = duration, default_value = "20s")]
-    finish_within: Duration,
+    /// Journeys started at the times of this file: a line each, in milliseconds since the start
+    #[arg(long, value_name = "FILE", conflicts_with = "rate")]
+    trace: Option<PathBuf>,
+    /// How long journeys are started, such as 10s [default: 10s]
+    #[arg(long, value_parser = duration)]
+    duration: Option<Duration>,
+    /// How long journeys under way may go on after that, such as 20s [default: 20s]
+    #[arg(long, value_parser = duration)]
+    finish_within: Option<Duration>,
     /// End after so many journeys
     #[arg(long)]
     count: Option<u64>,
-    /// Time before the measurement
-    #[arg(long, value_parser = duration, default_value = "0s")]
-    warm_up: Duration,
+    /// Time before the measurement [default: 0s]
+    #[arg(long, value_parser = duration)]
+    warm_up: Option<Duration>,
     /// Threads of the harness
     #[arg(long, default_value_t = 1)]
     threads: u16,
-    /// Journeys of one visitor before a new one takes over
-    #[arg(long, default_value_t = 16)]
-    per_visitor: u32,
-    /// Threshold: confirmed bookings per second, at least
+    /// Journeys of one visitor before a new one takes over [default: 16]
+    #[arg(long)]
+    per_visitor: Option<u32>,
+    /// What must come out, such as "confirm.p99 < 50ms", "errors < 0.1%" or "bookings/s >= 5000" (may be repeated)
+    #[arg(long, value_name = "THRESHOLD")]
+    threshold: Vec<Threshold>,
+    /// The threshold "bookings/s >= N"
     #[arg(long)]
     min_bookings: Option<f64>,
-    /// Threshold: 99th percentile of confirms in milliseconds, at most
+    /// The threshold "confirm.p99 <= N ms"
     #[arg(long)]
     max_p99_ms: Option<f64>,
     /// Seed of arrivals and waiting times
     #[arg(long)]
     seed: Option<u64>,
+    /// This process sends one part of the load, such as 2/3; see load merge
+    #[arg(long, value_parser = part, value_name = "PART/OF")]
+    part: Option<(u32, u32)>,
+    /// When the run starts, so that several processes start together (RFC 3339)
+    #[arg(long, value_parser = time, value_name = "TIME")]
+    start_at: Option<Millis>,
+    /// Write everything that was counted and seen, for load merge
+    #[arg(long, value_name = "FILE")]
+    raw: Option<PathBuf>,
+    /// Write the report as one HTML file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Tell the progress also where stderr is no terminal
+    #[arg(long)]
+    progress: bool,
 }
 
-/// What needs no server.
+/// What sends no visitors.
 #[derive(Debug, Subcommand)]
-enum WithoutServer {
+enum WithoutRun {
     /// Play a sale on a virtual clock against a fixed rate and a plain cap
     Simulate(simulate::Simulate),
     /// Play a recorded sale again, under other settings
     Replay(simulate::Replay),
+    /// Add up what several processes wrote with --raw, and judge it as one run
+    Merge(harness::Merge),
+    /// Show two reports in JSON side by side
+    Compare(harness::Compare),
+    /// List the shipped scenarios, or print the file of one
+    Scenarios(harness::Scenarios),
 }
 
 impl Load {
-    /// Runs what needs no server, if that was asked for.
-    pub(super) fn without_server(&self, json: bool) -> Option<Result<Exit, Failure>> {
-        match self.without_server.as_ref()? {
-            WithoutServer::Simulate(asked) => Some(simulate::simulate(asked, json)),
-            WithoutServer::Replay(asked) => Some(simulate::replay(asked, json)),
+    /// Runs what needs no configuration, if that was asked for.
+    pub(super) fn without_run(&self, json: bool) -> Option<Result<ExitCode, Failure>> {
+        let plain = |exit: Result<Exit, Failure>| exit.map(ExitCode::from);
+        match self.without_run.as_ref()? {
+            WithoutRun::Simulate(asked) => Some(plain(simulate::simulate(asked, json))),
+            WithoutRun::Replay(asked) => Some(plain(simulate::replay(asked, json))),
+            WithoutRun::Compare(asked) => Some(Ok(harness::compare(asked, json))),
+            WithoutRun::Scenarios(asked) => Some(plain(harness::scenarios(asked))),
+            WithoutRun::Merge(_) => None,
         }
     }
 }
@@ -109,44 +146,33 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "must be a duration such as 500ms, 10s or 5m".to_owned())
 }
 
+fn part(text: &str) -> Result<(u32, u32), String> {
+    let numbers = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    numbers.ok_or_else(|| "must be two numbers such as 2/3".to_owned())
+}
+
+fn time(text: &str) -> Result<Millis, String> {
+    Millis::parse_rfc3339(text).map_err(|error| error.to_string())
+}
+
 /// Runs the harness; its exit codes are 0 done, 1 failed, 2 wrong usage, 3 threshold missed, 4 the oracle found something.
 pub(super) fn run(load: &Load, config: &Config, operator_key: Option<String>, json: bool) -> ExitCode {
-    let defaults = loadtest::Args::default();
     let running = running::now(&config.layout());
     let here =
         running.and_then(|running| Some((format!("http://{}", running.public?), format!("http://{}", running.admin))));
-    let (target, admin) = match (&load.target, here) {
+    if let Some(WithoutRun::Merge(asked)) = &load.without_run {
+        return harness::merge(asked, operator_key, json);
+    }
+    let mut args = match load.args() {
+        Ok(args) => args,
+        Err(lines) => return harness::wrong(&lines),
+    };
+    (args.target, args.admin) = match (&load.target, here) {
         (Some(target), _) => (target.clone(), load.admin.clone()),
         (None, Some((public, admin))) => (public, load.admin.clone().or(Some(admin))),
-        (None, None) => (defaults.target.clone(), load.admin.clone()),
+        (None, None) => (args.target, load.admin.clone()),
     };
-    let sale = load.sale.clone().unwrap_or_else(|| match load.scenario {
-        Journey::Book | Journey::Hold => "express".to_owned(),
-        Journey::Line | Journey::Join | Journey::Poll => "demo".to_owned(),
-    });
-    let args = loadtest::Args {
-        target,
-        admin,
-        operator_key: load.operator_key.clone().or(operator_key),
-        units: load.units,
-        sale,
-        item: load.item.clone(),
-        quantity: load.quantity,
-        journey: load.scenario,
-        visitors: load.visitors,
-        connections: load.connections,
-        rate: load.rate,
-        duration: load.duration,
-        finish_within: load.finish_within,
-        count: load.count,
-        warm_up: load.warm_up,
-        threads: load.threads,
-        per_visitor: load.per_visitor,
-        min_bookings_per_s: load.min_bookings,
-        max_p99_confirm_ms: load.max_p99_ms,
-        seed: load.seed,
-        json,
-        ..defaults
-    };
+    args.operator_key = load.operator_key.clone().or(operator_key);
+    args.json = json;
     ExitCode::from(loadtest::run(&args))
 }

@@ -24,6 +24,9 @@ pub(crate) enum Lost {
     /// No answer in time.
     #[error("no answer in time")]
     TimedOut,
+    /// The answer came and was thrown away, as the load says.
+    #[error("the answer was thrown away on purpose")]
+    OnPurpose,
     /// Something answered that is not HTTP.
     #[error(transparent)]
     Bad(#[from] BadAnswer),

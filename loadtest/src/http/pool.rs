@@ -37,8 +37,14 @@ impl Pool {
         self.opened.get()
     }
 
-    /// Sends a request and hands the answer to `read`. Never sends twice.
-    pub(crate) async fn call<T>(&self, request: &[u8], read: impl FnOnce(&Reply<'_>) -> T) -> Result<T, Lost> {
+    /// Sends a request and hands the answer to `read`. Never sends twice. An answer that is to be lost is thrown away
+    /// together with its connection.
+    pub(crate) async fn call<T>(
+        &self,
+        request: &[u8],
+        lose: bool,
+        read: impl FnOnce(&Reply<'_>) -> T,
+    ) -> Result<T, Lost> {
         // The semaphore is never closed; without a permit the call goes on, it is only not bounded.
         let _permit = self.permits.acquire().await.ok();
         let idle = self.idle.borrow_mut().pop();
@@ -53,6 +59,9 @@ impl Pool {
         };
         let exchanged = timeout(self.call_timeout, connection.exchange(request)).await;
         let whole = exchanged.unwrap_or(Err(Lost::TimedOut))?;
+        if lose {
+            return Err(Lost::OnPurpose);
+        }
         let reply = Reply { status: whole.status, retry_after: whole.retry_after, body: connection.body(&whole) };
         let result = read(&reply);
         if whole.keep_alive {

@@ -3,103 +3,24 @@
 //! Of a feed that was read in part everything is still true of the events read; only what is *missing* in it cannot be
 //! judged beyond the last event read.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
+mod finding;
+mod line;
 
-use domain::{Act, HoldId, ItemId, LaneEvent, LineEvent, Lines, Millis, SaleEvent};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use domain::{Act, HoldId, ItemId, LaneEvent, Lines, SaleEvent, VisitorHash};
+
+pub(crate) use finding::FeedFinding;
+use line::LineTruth;
 
 use super::History;
-use crate::limits::PACE_SETTLES_MS;
-
-/// Something that the event feed shows and that must not be.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum FeedFinding {
-    /// I3: a 201 was answered and there is no such booking.
-    NoEvent(HoldId),
-    /// R1: a 201 named another event than the one that is the booking.
-    OtherEvent { id: HoldId, told: (u16, u64), stands: (u16, u64) },
-    /// I4: a 410 was answered and there is a booking.
-    GoneButBooked { id: HoldId, at: (u16, u64) },
-    /// R1: a second event books the same id.
-    BookedTwice { id: HoldId, first: (u16, u64), second: (u16, u64) },
-    /// I1: more units are booked than the lane has got, or than the sale has where no lane is named.
-    Overbooked { item: String, lane: Option<u16>, booked: u64, units: u64 },
-    /// I3: events of a log are missing, or come in another order.
-    Gap { log: String, after: u64, seq: u64 },
-    /// I6: the frontier went back.
-    FrontierBack { before: u64, after: u64 },
-    /// One pass per ticket: a number was granted again.
-    GrantedTwice(u64),
-    /// I7: a pass was answered that no event grants.
-    NotGranted(u64),
-    /// I7: the events of a window grant more passes than the pace allows.
-    OverPace { until: Millis, window_ms: u64, passes: u64, allowed: u64 },
-}
-
-impl fmt::Display for FeedFinding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoEvent(id) => write!(f, "I3: {id} was confirmed and the event feed has no booking of it"),
-            Self::OtherEvent { id, told, stands } => write!(
-                f,
-                "R1: {id} was confirmed as event {} of lane {}, the event feed has it as event {} of lane {}",
-                told.1, told.0, stands.1, stands.0
-            ),
-            Self::GoneButBooked { id, at: (lane, seq) } => {
-                write!(f, "I4: {id} was answered gone and event {seq} of lane {lane} books it")
-            }
-            Self::BookedTwice { id, first, second } => {
-                write!(
-                    f,
-                    "R1: event {} of lane {} books {id}, and event {} of lane {} again",
-                    first.1, first.0, second.1, second.0
-                )
-            }
-            Self::Overbooked { item, lane: Some(lane), booked, units } => {
-                write!(f, "I1: the events of lane {lane} book {booked} units of {item}, it has got {units}")
-            }
-            Self::Overbooked { item, lane: None, booked, units } => {
-                write!(f, "I1: the events book {booked} units of {item}, the sale has {units}")
-            }
-            Self::Gap { log, after, seq } => write!(f, "I3: in {log} event {seq} follows event {after}"),
-            Self::FrontierBack { before, after } => {
-                write!(f, "I6: the events take the frontier back from {before} to {after}")
-            }
-            Self::GrantedTwice(number) => write!(f, "number {number} is granted by more than one event"),
-            Self::NotGranted(number) => write!(f, "I7: number {number} was given a pass that no event grants"),
-            Self::OverPace { until, window_ms, passes, allowed } => {
-                write!(
-                    f,
-                    "I7: the events of the {window_ms} ms up to {until} grant {passes} passes, {allowed} are allowed"
-                )
-            }
-        }
-    }
-}
-
-impl FeedFinding {
-    /// The name in the JSON report.
-    pub(crate) const fn name(&self) -> &'static str {
-        match self {
-            Self::NoEvent(_) => "no-event",
-            Self::OtherEvent { .. } => "other-event",
-            Self::GoneButBooked { .. } => "gone-but-booked",
-            Self::BookedTwice { .. } => "booked-twice",
-            Self::Overbooked { .. } => "overbooked",
-            Self::Gap { .. } => "feed-gap",
-            Self::FrontierBack { .. } => "frontier-back",
-            Self::GrantedTwice(_) => "granted-twice",
-            Self::NotGranted(_) => "not-granted",
-            Self::OverPace { .. } => "over-pace",
-        }
-    }
-}
 
 /// A booking: where it stands, and its lines as an index into [`FeedTruth::lines`].
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     at: (u16, u64),
     lines: u32,
+    visitor: VisitorHash,
 }
 
 /// Units of one item in one lane.
@@ -127,12 +48,14 @@ pub(crate) struct FeedTruth {
     units: BTreeMap<(u16, ItemId), Units>,
     /// Units of the sale.
     given: BTreeMap<ItemId, u64>,
-    /// Since when which pace holds, passes per minute.
-    paces: Vec<(Millis, u64)>,
-    frontier: u64,
-    granted: HashSet<u64>,
-    /// When how many passes were granted, in the order of the log.
-    grants: Vec<(Millis, u64)>,
+    /// Ids whose confirm was refused.
+    refused: HashSet<HoldId>,
+    /// The highest limit that the sale had; none when it had none at any time.
+    limit: Option<u64>,
+    defined: bool,
+    /// Units of every visitor, by bookings that stand.
+    visitors: HashMap<VisitorHash, u64>,
+    pub(crate) line: LineTruth,
 }
 
 impl FeedTruth {
@@ -155,7 +78,7 @@ impl FeedTruth {
     pub(crate) fn lane(&mut self, lane: u16, seq: u64, event: LaneEvent) {
         self.lanes.insert(lane, seq);
         match event {
-            LaneEvent::Booked { id, lines, .. } => self.book((lane, seq), id, lines),
+            LaneEvent::Booked { id, lines, visitor, .. } => self.book((lane, seq), id, lines, visitor),
             LaneEvent::Cancelled { id, .. } => self.cancel(lane, id),
             LaneEvent::Stock { lines, .. } => {
                 for (item, units) in lines {
@@ -173,11 +96,11 @@ impl FeedTruth {
                     sum.got = sum.got.saturating_sub(u64::from(units));
                 }
             }
-            LaneEvent::Refused { .. } => {}
+            LaneEvent::Refused { id, .. } => drop(self.refused.insert(id)),
         }
     }
 
-    fn book(&mut self, at: (u16, u64), id: HoldId, lines: Lines) {
+    fn book(&mut self, at: (u16, u64), id: HoldId, lines: Lines, visitor: VisitorHash) {
         for (item, units) in lines.iter() {
             let sum = self.units.entry((at.0, item.clone())).or_default();
             sum.booked += u64::from(units);
@@ -185,6 +108,7 @@ impl FeedTruth {
                 sum.worst = Some((sum.booked, sum.got));
             }
         }
+        let sum = lines.iter().map(|(_, units)| u64::from(units)).sum::<u64>();
         let next = u32::try_from(self.lines.len()).unwrap_or(u32::MAX);
         let lines = match self.kinds.get(&lines) {
             Some(known) => *known,
@@ -196,32 +120,28 @@ impl FeedTruth {
         };
         match self.booked.get(&id) {
             Some(first) => self.found.push(FeedFinding::BookedTwice { id, first: first.at, second: at }),
-            None => drop(self.booked.insert(id, Entry { at, lines })),
+            None => {
+                self.booked.insert(id, Entry { at, lines, visitor });
+                let units = self.visitors.entry(visitor).or_default();
+                *units += sum;
+                if let Some(limit) = self.limit.filter(|limit| *units > *limit) {
+                    self.found.push(FeedFinding::VisitorOverLimit { id, units: *units, limit });
+                }
+            }
         }
     }
 
     /// The units are free again; that the booking was there stays true.
     fn cancel(&mut self, lane: u16, id: HoldId) {
-        let lines = self.booked.get(&id).and_then(|entry| self.lines.get(entry.lines as usize));
+        let entry = self.booked.get(&id);
+        let lines = entry.and_then(|entry| self.lines.get(entry.lines as usize));
+        let mut visitor = entry.and_then(|entry| self.visitors.get_mut(&entry.visitor));
         for (item, units) in lines.into_iter().flat_map(Lines::iter) {
             if let Some(sum) = self.units.get_mut(&(lane, item.clone())) {
                 sum.booked = sum.booked.saturating_sub(u64::from(units));
             }
-        }
-    }
-
-    /// An event of the line.
-    pub(crate) fn line(&mut self, event: LineEvent) {
-        if event.frontier < self.frontier {
-            self.found.push(FeedFinding::FrontierBack { before: self.frontier, after: event.frontier });
-        }
-        self.frontier = self.frontier.max(event.frontier);
-        if !event.granted.is_empty() {
-            self.grants.push((event.at, event.granted.len() as u64));
-        }
-        for number in event.granted {
-            if !self.granted.insert(number) {
-                self.found.push(FeedFinding::GrantedTwice(number));
+            if let Some(of_visitor) = &mut visitor {
+                **of_visitor = of_visitor.saturating_sub(u64::from(units));
             }
         }
     }
@@ -231,12 +151,12 @@ impl FeedTruth {
         for (item, units) in event.act.stock() {
             *self.given.entry(item).or_default() += units;
         }
-        let pace = match event.act {
-            Act::Define { doc, .. } => doc.room().map(|room| room.pace_per_minute),
-            Act::Pace { per_minute } => Some(per_minute),
-            _ => None,
-        };
-        self.paces.extend(pace.map(|pace| (event.at, u64::from(pace))));
+        if let Act::Define { doc, .. } = &event.act {
+            let limit = doc.units_per_visitor.map(u64::from);
+            self.limit = if self.defined { self.limit.zip(limit).map(|(one, other)| one.max(other)) } else { limit };
+            self.defined = true;
+        }
+        self.line.act(event.at, event.act);
     }
 
     /// Everything that must not be, about the feed itself and about what visitors were told.
@@ -257,14 +177,20 @@ impl FeedTruth {
                 found.push(FeedFinding::GoneButBooked { id: *id, at: entry.at });
             }
         }
-        if self.complete {
-            let numbers = history.passes.iter().map(|pass| pass.number);
-            found.extend(numbers.filter(|number| !self.granted.contains(number)).map(FeedFinding::NotGranted));
-        }
         self.overbooked(&mut found);
-        found.extend(self.over_pace(1_000, |pace| pace.div_ceil(60)));
-        found.extend(self.over_pace(60_000, |pace| pace));
+        self.line.judge(history, self.complete, &mut found);
         found
+    }
+
+    /// Whether the ledger says why a hold is gone: it was refused, or booked.
+    pub(super) fn says_why(&self, id: &HoldId) -> bool {
+        self.refused.contains(id) || self.booked.contains_key(id)
+    }
+
+    /// Units of an item that nobody has booked, and the lanes that may have them.
+    pub(super) fn left(&self, item: &str) -> (u64, u64) {
+        let of_item = || self.units.iter().filter(|((_, of), _)| of.as_str() == item).map(|(_, units)| units);
+        (of_item().map(|units| units.got.saturating_sub(units.booked)).sum(), of_item().count() as u64)
     }
 
     /// Whether an event at this place would have been read.
@@ -287,33 +213,6 @@ impl FeedTruth {
                 found.push(FeedFinding::Overbooked { item: item.as_str().to_owned(), lane: None, booked, units });
             }
         }
-    }
-
-    /// The window that is furthest above what the pace at its last event allows. A window is half open, as the meter's.
-    fn over_pace(&self, window_ms: u64, allows: impl Fn(u64) -> u64) -> Option<FeedFinding> {
-        let (mut first, mut sum) = (0, 0);
-        let mut worst: Option<(u64, FeedFinding)> = None;
-        for (at, passes) in &self.grants {
-            sum += passes;
-            while let Some((_, passes)) = self.grants.get(first).filter(|(start, _)| at.since(*start) >= window_ms) {
-                sum -= passes;
-                first += 1;
-            }
-            let Some(allowed) = self.pace_at(*at).map(&allows) else { continue };
-            let over = sum.saturating_sub(allowed);
-            if over > worst.as_ref().map_or(0, |(most, _)| *most) {
-                worst = Some((over, FeedFinding::OverPace { until: *at, window_ms, passes: sum, allowed }));
-            }
-        }
-        worst.map(|(_, finding)| finding)
-    }
-
-    /// The highest pace that may have been in force: the last one before, and those that came just then.
-    fn pace_at(&self, at: Millis) -> Option<u64> {
-        let (early, late) = (at.0.saturating_sub(PACE_SETTLES_MS), at.0.saturating_add(PACE_SETTLES_MS));
-        let before = self.paces.iter().rfind(|(since, _)| since.0 <= early);
-        let during = self.paces.iter().filter(|(since, _)| early < since.0 && since.0 <= late);
-        before.into_iter().chain(during).map(|(_, pace)| *pace).max()
     }
 }
 

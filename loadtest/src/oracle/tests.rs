@@ -4,6 +4,7 @@
 use domain::{SaleId, VisitorHash};
 
 use super::*;
+use crate::limits::MAX_TOLD_EACH;
 
 fn id(n: u32) -> HoldId {
     let sale: SaleId = "demo".parse().unwrap();
@@ -21,7 +22,8 @@ fn clean() -> (History, Known) {
         history.frontier(u64::from(n) + 1, n as usize);
     }
     history.pace = Some(600);
-    let known = Known { units: BTreeMap::from([("standing".to_owned(), 100)]), last_frontier: Some(50), feed: None };
+    let known =
+        Known { units: BTreeMap::from([("standing".to_owned(), 100)]), last_frontier: Some(50), ..Known::default() };
     (history, known)
 }
 
@@ -132,7 +134,7 @@ fn findings_are_bounded_and_the_rest_is_counted() {
     }
     history.add(other);
     let found = judge(history, &known);
-    assert_eq!(found.counts, BTreeMap::from([("number-twice", 100), ("lost", 50)]));
+    assert_eq!(found.counts, BTreeMap::from([("number-twice".to_owned(), 100), ("lost".to_owned(), 50)]));
     let told = |name: &str| found.told.iter().filter(|finding| finding.name() == name).count() as u64;
     assert_eq!((told("number-twice"), told("lost")), (MAX_TOLD_EACH, MAX_TOLD_EACH));
 }
@@ -145,4 +147,20 @@ fn threads_are_judged_together() {
     other.find(Finding::Lost(id(3)));
     all.add(other);
     assert_eq!(judge(all, &known).told, [Finding::Lost(id(3)), Finding::NumberTwice(7)]);
+}
+
+#[test]
+fn what_the_servers_own_audit_says_is_a_finding() {
+    let (invariant, what) = ("I2".to_owned(), "lane 0: 3 units are missing".to_owned());
+    let found = judged(|_, known| known.audit.push((invariant.clone(), what.clone())));
+    assert_eq!(found, [Finding::Audit { invariant, what }]);
+}
+
+#[test]
+fn what_another_process_found_counts_under_its_own_name() {
+    let (name, what) = ("lost".to_owned(), "I3: x was confirmed".to_owned());
+    let (mut history, known) = clean();
+    history.find(Finding::Lost(id(1)));
+    history.find(Finding::OfPart { name: name.clone(), what });
+    assert_eq!(judge(history, &known).counts, BTreeMap::from([(name, 2)]));
 }

@@ -49,6 +49,12 @@ pub(crate) struct Faults {
     pub(crate) log_not_every: u64,
     /// Refuses to show the feed.
     pub(crate) no_feed: bool,
+    /// The server's own audit finds something.
+    pub(crate) audit_fails: bool,
+    /// Refuses every n-th hold as a bad request, and as sold out.
+    pub(crate) blame_every: u64,
+    /// See `blame_every`.
+    pub(crate) deny_every: u64,
     /// Says that the sale is closed to whoever wants a ticket.
     pub(crate) closed: bool,
     /// Says that nothing is left, and calls nobody.
@@ -64,11 +70,14 @@ struct State {
     units: u64,
     taken: u64,
     answers: u64,
+    asked: u64,
     visitors: u64,
     numbers: u64,
     /// Lines of the event feed.
     feed: Vec<String>,
     granted: u64,
+    /// The highest number that has a pass.
+    called: u64,
     frontier: u64,
     polled: Option<Instant>,
     passes: u64,
@@ -230,6 +239,12 @@ impl State {
             ("GET", ["", "admin", "v1", "sales", "demo"]) => {
                 (200, format!(r#"{{"doc":{{"items":[{{"id":"standing","units":{}}}]}}}}"#, self.units))
             }
+            ("GET", ["", "admin", "v1", "sales", "demo", "audit"]) => {
+                let passed = !self.faults.audit_fails;
+                let check = format!(r#"{{"invariant":"I2","passed":{passed},"findings":["3 units are missing"]}}"#);
+                (200, format!(r#"{{"checks":[{check}],"left_out":[]}}"#))
+            }
+            ("GET", ["", "metrics"]) => (200, format!("holdfast_line_frontier_number {}\n", self.frontier)),
             ("GET", ["", "admin", "v1", "sales", "demo", rest]) => self.events(rest, &request.headers),
             ("POST", ["visitors"]) => {
                 self.visitors += 1;
@@ -313,9 +328,10 @@ impl State {
 
     fn pass(&mut self, ticket: &str) -> (u16, String) {
         self.passes += 1;
-        let at = 1_800_000_000_000 + if self.faults.no_meter { 0 } else { self.passes * 10 };
-        let granted = vec![ticket.trim_start_matches('t').parse().unwrap()];
-        let (numbers_to, frontier) = (self.numbers, self.numbers);
+        let at = 1_800_000_000_000 + if self.faults.no_meter { 0 } else { self.passes * 12 };
+        let number = ticket.trim_start_matches('t').parse().unwrap();
+        self.called = self.called.max(number);
+        let (granted, numbers_to, frontier) = (vec![number], self.numbers, self.called);
         let line = LineEvent { at: Millis(at), numbers_to, frontier, granted, ..LineEvent::default() };
         self.granted += 1;
         self.feed.push(event("line/demo", self.granted, &line));
@@ -330,6 +346,14 @@ impl State {
         let hash = if self.faults.one_booking_for_all { VisitorHash([0; 16]) } else { VisitorHash(hash) };
         let id = HoldId::derive(&sale, 0, &hash, key_used);
         self.keys.insert(key.to_owned());
+        self.asked += 1;
+        let every = |of: u64| of > 0 && self.asked.is_multiple_of(of);
+        if every(self.faults.blame_every) {
+            return problem(400, "bad-request");
+        }
+        if every(self.faults.deny_every) {
+            return problem(409, "sold-out");
+        }
         if !self.holds.contains_key(&id) {
             if self.taken >= self.units && !self.faults.oversell {
                 return problem(409, "sold-out");
