@@ -9,6 +9,7 @@ mod dev;
 mod draw;
 #[path = "../support/http.rs"]
 mod http;
+mod load;
 mod process;
 mod refusals;
 mod serve;
