@@ -1,8 +1,9 @@
 //! What a line's log makes of the line: the only state that decides who may enter.
 
 mod bits;
+mod turns;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::limits::PASS_SKEW_MS;
 use domain::{LineEvent, LobbyEvent, Millis};
@@ -12,6 +13,7 @@ use crate::lobby::{BadLobby, Lobby};
 use crate::meter::Meter;
 use crate::step::Gaps;
 use bits::Bits;
+use turns::Turns;
 
 /// An entry that cannot follow what was folded so far: the log is damaged, or its writer was no Holdfast. The line stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,15 +68,6 @@ pub struct Room {
     pub places: u64,
 }
 
-/// Numbers called by one entry.
-#[derive(Clone, Copy, Debug)]
-struct Call {
-    last: u64,
-    at: Millis,
-    people: u64,
-    unclaimed: u64,
-}
-
 /// A pass alive.
 #[derive(Clone, Copy, Debug)]
 struct Pass {
@@ -104,11 +97,7 @@ pub struct LineFold {
     active: BTreeMap<u64, Pass>,
     /// The same by expiry.
     by_expiry: BTreeSet<(Millis, u64)>,
-    /// Calls within the grace period, oldest first.
-    calls: VecDeque<Call>,
-    unclaimed: u64,
-    /// Turns of numbers up to here have passed on.
-    passed_to: u64,
+    turns: Turns,
     passes: Meter,
     called: Meter,
     granted: u64,
@@ -149,7 +138,7 @@ impl LineFold {
         for number in &entry.ended {
             self.end(*number);
         }
-        self.call(entry.frontier, called);
+        self.call(entry.frontier, called, entry.turn_ms);
         for number in &entry.granted {
             self.grant(*number);
         }
@@ -196,13 +185,12 @@ impl LineFold {
         if fits { Ok(()) } else { Err(BadLine::NotDrawn(seq)) }
     }
 
-    fn call(&mut self, frontier: u64, people: u64) {
+    fn call(&mut self, frontier: u64, people: u64, turn_ms: Option<u64>) {
         if frontier == self.frontier {
             return;
         }
+        self.turns.call(self.frontier, frontier, self.at, people, turn_ms);
         self.frontier = frontier;
-        self.unclaimed += people;
-        self.calls.push_back(Call { last: frontier, at: self.at, people, unclaimed: people });
         self.called.take(self.at, u32::try_from(people).unwrap_or(u32::MAX));
     }
 
@@ -212,16 +200,9 @@ impl LineFold {
         self.active.insert(number, Pass { granted: self.at, expires });
         self.by_expiry.insert((expires, number));
         self.granted += 1;
-        // A late visitor's turn has passed on; nobody was counted for a ticket out of a gap.
-        if number <= self.passed_to || self.gaps.contains(number) {
-            return;
-        }
-        let call = self.calls.partition_point(|call| call.last < number);
-        if let Some(call) = self.calls.get_mut(call)
-            && call.unclaimed > 0
-        {
-            call.unclaimed -= 1;
-            self.unclaimed -= 1;
+        // Nobody was counted for a ticket out of a gap.
+        if !self.gaps.contains(number) {
+            self.turns.claimed(number);
         }
     }
 
@@ -232,18 +213,12 @@ impl LineFold {
         }
     }
 
-    /// Lets go of turns that were called `grace_ms` ago and not claimed.
+    /// Lets go of turns that were kept long enough and not claimed.
     fn pass_on(&mut self, now: Millis) {
-        while let Some(call) = self.calls.front() {
-            if now.since(call.at) < self.grace_ms {
-                break;
-            }
-            self.unclaimed -= call.unclaimed;
-            self.habits.matured(call.at.plus(self.grace_ms), call.people, call.people - call.unclaimed);
-            self.passed_to = call.last;
-            self.calls.pop_front();
+        while let Some(group) = self.turns.pass_on(now, self.grace_ms) {
+            self.habits.matured(group.at, group.called, group.came);
         }
-        self.gaps.forget_before(self.passed_to.saturating_add(1));
+        self.gaps.forget_before(self.turns.open_from(self.frontier));
     }
 
     /// Where `number` stands at `now`. An expired pass has ended for its visitor at once; its place is freed by the log.
@@ -317,7 +292,13 @@ impl LineFold {
     /// People called within the grace period who have not claimed yet.
     pub fn unclaimed(&mut self, now: Millis) -> u64 {
         self.pass_on(now);
-        self.unclaimed
+        self.turns.unclaimed()
+    }
+
+    /// Whether the last people called were called to units that came back.
+    #[must_use]
+    pub const fn calls_returns(&self) -> bool {
+        self.turns.last_short()
     }
 
     /// Keeps turns for `grace_ms` from now on.
@@ -400,7 +381,7 @@ impl LineFold {
         let trees = self.active.len() * 2 * size_of::<(u64, Pass)>() * 2;
         self.used.bytes()
             + trees
-            + self.calls.capacity() * size_of::<Call>()
+            + self.turns.bytes()
             + self.passes.bytes()
             + self.called.bytes()
             + self.habits.bytes()

@@ -88,6 +88,14 @@ pub const LINE_CLAIMS: Metric =
 /// Passes granted.
 pub const LINE_PASSES: Metric =
     metric(C, "holdfast_line_passes_total", "passes", &[SALE], "Passes granted: in the line's log.");
+/// Calls to returns.
+pub const LINE_RETURNS: Metric = metric(
+    C,
+    "holdfast_line_return_calls_total",
+    "people",
+    &[SALE],
+    "People called on standby: to units that came back after all were taken, with a short turn.",
+);
 /// Entries appended.
 pub const LINE_ENTRIES: Metric =
     metric(C, "holdfast_line_entries_total", "entries", &[SALE], "Entries appended to the line's log.");
@@ -207,6 +215,7 @@ pub const ALL: &[Metric] = &[
     LINE_JOINS,
     LINE_CLAIMS,
     LINE_PASSES,
+    LINE_RETURNS,
     LINE_ENTRIES,
     LINE_WAITING,
     LINE_LOBBY,
@@ -303,6 +312,7 @@ fn count(counters: &[Counter], names: &[&str], name: &str) {
 /// The owner's gauges.
 pub(crate) struct LineMetrics {
     pub(crate) passes: Counter,
+    pub(crate) returns: Counter,
     pub(crate) entries: Counter,
     pub(crate) damaged: Counter,
     pub(crate) step: Histogram,
@@ -329,6 +339,7 @@ impl LineMetrics {
         let state = |name: &'static str| metrics::gauge!(LINE_STATE.name, "sale" => sale(), "state" => name);
         Self {
             passes: metrics::counter!(LINE_PASSES.name, "sale" => sale()),
+            returns: metrics::counter!(LINE_RETURNS.name, "sale" => sale()),
             entries: metrics::counter!(LINE_ENTRIES.name, "sale" => sale()),
             damaged: metrics::counter!(LINE_DAMAGED.name, "sale" => sale()),
             step: metrics::histogram!(LINE_STEP.name, "sale" => sale()),

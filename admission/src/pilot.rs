@@ -32,6 +32,10 @@ pub struct Pilot {
     tokens: Tokens,
     flow: Flow,
     conversion: Conversion,
+    /// How many units there were when all of them were taken; `None`: some were free ever since units were last added.
+    all_taken: Option<u64>,
+    /// The stock was seen before.
+    looked: bool,
 }
 
 impl Pilot {
@@ -44,6 +48,7 @@ impl Pilot {
         let habits = fold.habits();
         if let Some(stock) = look.stock {
             self.conversion.look(now, stock, habits.passes_ended());
+            self.see_taken(stock, fold.calls_returns());
         }
         let decision = step(
             &Observation {
@@ -71,6 +76,26 @@ impl Pilot {
         self.tokens = decision.tokens;
         self.flow = decision.flow;
         decision
+    }
+
+    /// Once all units were taken, what becomes free has come back, until the operator adds units. An owner that begins in the
+    /// middle of that goes on where the log says the one before was.
+    fn see_taken(&mut self, stock: Stock, calls_returns: bool) {
+        let units = stock.free + stock.held + stock.sold;
+        if stock.free == 0 && units > 0 {
+            self.all_taken = Some(units);
+        } else if self.all_taken.is_some_and(|known| units > known) {
+            self.all_taken = None;
+        } else if !self.looked && calls_returns {
+            self.all_taken = Some(units);
+        }
+        self.looked = true;
+    }
+
+    /// Whether those who are called now are called to units that came back.
+    #[must_use]
+    pub const fn calls_returns(&self) -> bool {
+        self.all_taken.is_some()
     }
 }
 

@@ -193,6 +193,10 @@ pub struct LineEvent {
     /// so that the log alone tells when a pass ends, whatever the sale's document says later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_ttl_ms: Option<u64>,
+    /// Milliseconds that the turns called with this entry are kept, where they were called to units that came back after all
+    /// were taken; absent: as long as the sale keeps every turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_ms: Option<u64>,
     /// What happened to the lobby.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lobby: Option<LobbyEvent>,

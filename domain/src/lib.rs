@@ -26,7 +26,7 @@ pub use event::{Act, Actor, LaneEvent, LineEvent, LobbyEvent, RefuseReason, Sale
 pub use id::{Fingerprint, HoldId, ItemId, LogId, SaleId, VisitorHash, VisitorId};
 pub use lines::Lines;
 pub use money::{Currency, Money};
-pub use sale::{Admission, HoldTimes, Item, Phase, ProofOfWork, PublicValue, Room, SaleDoc, SaleFold};
+pub use sale::{Admission, HoldTimes, Item, Phase, ProofOfWork, PublicValue, Room, SaleDoc, SaleFold, Standby};
 pub use state::HoldState;
 pub use table::Mistake;
 pub use time::Millis;

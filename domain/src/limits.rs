@@ -26,6 +26,8 @@ pub const MAX_MISTAKE_VALUE_CHARS: usize = 60;
 pub const MAX_PACE_PER_MINUTE: u32 = 6_000_000;
 /// Passes alive at once in one sale: the line's owner keeps each in memory.
 pub const MAX_ACTIVE_PASSES: u32 = 1_000_000;
+/// Places that wait on when everything is sold: each asks every few seconds whether a unit came back.
+pub const MAX_STANDBY_PLACES: u32 = 100_000;
 /// Units one visitor may be allowed in a sale.
 pub const MAX_UNITS_PER_VISITOR: u32 = 1_000_000;
 /// Milliseconds a hold, a pass or a turn lives at least: below it nobody could use it.

@@ -71,6 +71,9 @@ pub struct Room {
     /// What joining costs a visitor's machine; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof_of_work: Option<ProofOfWork>,
+    /// Who waits on when everything is sold; absent: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<Standby>,
 }
 
 /// The price of joining, in hashes that have to be tried at most. On average it is half of that.
@@ -80,6 +83,15 @@ pub struct ProofOfWork {
     pub least: u32,
     /// While very many do.
     pub most: u32,
+}
+
+/// Waiting for units that come back once all were taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Standby {
+    /// Milliseconds that somebody who is called to a unit that came back keeps the turn.
+    pub claim_ms: u64,
+    /// Places at the front of the line that are kept when everything is sold. Who stands behind them is let go.
+    pub places: u32,
 }
 
 /// A value that everybody can look up, and that nobody could know when the lobby closed.

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use std::collections::VecDeque;
+
 use super::*;
 
 /// A line whose log says: numbers to 1000, passes live 10 s, turns are kept 5 s.
@@ -80,6 +82,37 @@ fn a_turn_is_promised_until_it_is_claimed_or_its_grace_is_over() {
     assert_eq!(fold.unclaimed(Millis(7_100)), 3, "a late visitor enters, nobody else's turn is used up");
     assert_eq!(fold.unclaimed(Millis(8_000)), 0);
     assert_eq!(fold.active(), 3);
+}
+
+#[test]
+fn a_turn_to_a_unit_that_came_back_passes_on_before_an_older_one() {
+    let mut fold = line();
+    add(&mut fold, called(2_000, 10)).unwrap();
+    assert!(!fold.calls_returns());
+    add(&mut fold, LineEvent { turn_ms: Some(1_000), ..called(3_000, 12) }).unwrap();
+    assert!(fold.calls_returns());
+    add(&mut fold, called(3_500, 13)).unwrap();
+    assert_eq!(fold.unclaimed(Millis(3_999)), 13);
+    assert_eq!(fold.unclaimed(Millis(4_000)), 11, "the two short turns are over, the ten older ones are not");
+    add(&mut fold, granted(4_100, &[11, 5, 13])).unwrap_err();
+    add(&mut fold, granted(4_100, &[5, 11, 13])).unwrap();
+    assert_eq!(fold.unclaimed(Millis(4_100)), 9, "11 came late: nobody else's turn is used up");
+    assert_eq!(fold.unclaimed(Millis(7_000)), 0);
+    assert_eq!(fold.habits().places_freed(), 2 + 9, "two short turns, nine others");
+    assert!(!fold.calls_returns());
+}
+
+#[test]
+fn a_gap_behind_an_open_turn_is_remembered_until_that_turn_is_over() {
+    let mut fold = line();
+    add(&mut fold, called(2_000, 2)).unwrap();
+    add(&mut fold, LineEvent { gap: Some((3, 900)), ..called(2_500, 0) }).unwrap();
+    add(&mut fold, LineEvent { turn_ms: Some(100), ..called(2_600, 901) }).unwrap();
+    assert_eq!(fold.unclaimed(Millis(2_800)), 2, "the short turn is over");
+    add(&mut fold, granted(2_900, &[500])).unwrap();
+    assert_eq!(fold.unclaimed(Millis(2_900)), 2, "nobody was counted for it");
+    assert_eq!(fold.unclaimed(Millis(7_000)), 0);
+    assert_eq!(fold.gaps().ranges(), []);
 }
 
 #[test]

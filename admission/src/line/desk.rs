@@ -60,6 +60,15 @@ pub(crate) struct Draft {
     lobby: Option<hall::Step>,
 }
 
+/// What an entry did, for the counters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Written {
+    /// Passes it granted.
+    pub(crate) granted: u64,
+    /// People it called to units that came back.
+    pub(crate) returns: u64,
+}
+
 /// What became of an append, as far as those who wait are concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NotAppended {
@@ -175,6 +184,7 @@ impl Desk {
             ended,
             gap: self.gap,
             pass_ttl_ms: (rules.room.pass_ttl_ms != self.fold.pass_ttl_ms()).then_some(rules.room.pass_ttl_ms),
+            turn_ms: self.turn_ms(rules, frontier),
             lobby: lobby.as_ref().map(|step| step.event.clone()),
         };
         let numbers = event.numbers_to > self.fold.numbers_to();
@@ -183,6 +193,12 @@ impl Desk {
             return None;
         }
         Some(Draft { gap: event.gap.is_some(), event, claims, leaves, lobby })
+    }
+
+    /// Turns are short for those who are called to units that came back: the next in line waits for the same unit.
+    fn turn_ms(&self, rules: &Rules, frontier: u64) -> Option<u64> {
+        let calls = frontier > self.fold.frontier() && self.pilot.calls_returns();
+        rules.room.standby.filter(|_| calls).map(|standby| standby.claim_ms)
     }
 
     /// Up to which number the next entry goes: the lobby's when it closes, then blocks for those who join.
@@ -260,11 +276,12 @@ impl Desk {
         self.fold.check(self.fold.seq() + 1, &draft.event)
     }
 
-    /// The log has the entry as its next one: folds it and answers those who waited. Returns how many passes it granted.
+    /// The log has the entry as its next one: folds it and answers those who waited. Returns what it did, for the counters.
     ///
     /// # Errors
     /// [`BadLine`] when the fold refuses it; nobody is answered.
-    pub(crate) fn appended(&mut self, draft: Draft) -> Result<usize, BadLine> {
+    pub(crate) fn appended(&mut self, draft: Draft) -> Result<Written, BadLine> {
+        let called = self.fold.gaps().people(self.fold.frontier(), draft.event.frontier);
         self.fold.apply(self.fold.seq() + 1, &draft.event)?;
         if let Some(LobbyEvent::Closed { count, .. }) = draft.event.lobby {
             self.numbers.skip(count);
@@ -283,7 +300,8 @@ impl Desk {
             }
         }
         draft.leaves.into_iter().for_each(|answer| say(answer, Ok(())));
-        Ok(draft.event.granted.len())
+        let returns = if draft.event.turn_ms.is_some() { called } else { 0 };
+        Ok(Written { granted: draft.event.granted.len() as u64, returns })
     }
 
     /// The entry is not in the log as far as known. Nobody is told that anything happened; ends are written again.

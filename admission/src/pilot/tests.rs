@@ -230,6 +230,27 @@ fn a_resumed_line_begins_slowly() {
 }
 
 #[test]
+fn once_all_units_were_taken_calls_are_to_units_that_came_back_until_some_are_added() {
+    let mut random = Random(7);
+    let mut world = World::new(&mut random);
+    let look = |world: &World, free, held, sold| Look { stock: Some(Stock { free, held, sold }), ..world.look() };
+    let (settings, mut said) = (world.settings, Vec::new());
+    for (free, held, sold) in [(9, 1, 0), (0, 10, 0), (2, 8, 0), (0, 0, 10), (1, 0, 9), (6, 0, 9), (0, 6, 9), (1, 5, 9)]
+    {
+        let look = look(&world, free, held, sold);
+        world.pilot.step(&mut world.fold, &look, &settings);
+        said.push(world.pilot.calls_returns());
+    }
+    assert_eq!(said, [false, true, true, true, true, false, true, true]);
+    // The next owner knows from the log alone, and takes units that are there when it begins for no new ones.
+    world.write(LineEvent { frontier: 1, turn_ms: Some(500), ..LineEvent::default() });
+    world.take_over();
+    let look = look(&world, 1, 5, 9);
+    world.pilot.step(&mut world.fold, &look, &settings);
+    assert!(world.pilot.calls_returns());
+}
+
+#[test]
 fn stock_that_redis_does_not_show_and_stores_that_fail_call_nobody() {
     let mut random = Random(7);
     let mut world = World::new(&mut random);

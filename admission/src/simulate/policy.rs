@@ -114,6 +114,7 @@ impl Own {
             ended,
             gap: None,
             pass_ttl_ms: (self.fold.pass_ttl_ms() == 0).then_some(self.pass_ttl_ms),
+            turn_ms: None,
             lobby: None,
         };
         self.fold.apply(self.fold.seq() + 1, &event)?;

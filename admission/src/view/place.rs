@@ -23,9 +23,9 @@ pub enum PlaceState {
     Waiting,
     /// May enter now.
     Called,
-    /// In line, and every unit is in checkout: the place is kept, units may come back.
+    /// Every unit is in checkout or sold, and the place is kept: units that come back go to the next in line.
     Standby,
-    /// Certain that nothing is left.
+    /// Nothing is left, and what might come back goes to others.
     Released,
 }
 
@@ -99,6 +99,7 @@ pub fn place(number: u64, line: &Snapshot, jitter: u32) -> Place {
     let ahead = if called { 0 } else { line.gaps.people(line.frontier, number - 1) };
     let wait = if called { Some(Wait { p50_ms: 0, p90_ms: 0 }) } else { wait(ahead, line) };
     let state = match line.band {
+        Some(Band::SoldOut) if line.standby.is_some_and(|standby| ahead < standby.places.into()) => PlaceState::Standby,
         Some(Band::SoldOut) => PlaceState::Released,
         _ if called => PlaceState::Called,
         Some(Band::Held) => PlaceState::Standby,
@@ -106,10 +107,21 @@ pub fn place(number: u64, line: &Snapshot, jitter: u32) -> Place {
     };
     let soon = match (state, wait) {
         (PlaceState::Released, _) => POLL_FAR_MS,
+        (PlaceState::Standby, _) if line.standby.is_some() => on_standby(ahead, line),
         (_, Some(wait)) => (wait.p50_ms / POLLS_PER_WAIT).clamp(POLL_NEAR_MS, POLL_FAR_MS),
         (_, None) => spread_by_distance(ahead),
     };
-    Place { state, ahead, wait, chance: chance(ahead, line), poll_in_ms: jittered(soon, jitter) }
+    Place { state, ahead, wait, chance: chance(state, ahead, line), poll_in_ms: jittered(soon, jitter) }
+}
+
+/// Units come back one by one or many at once, so the wait says little. Who has a place that is kept asks twice within a turn:
+/// one that is not noticed passes on.
+fn on_standby(ahead: u64, line: &Snapshot) -> u64 {
+    let spread = spread_by_distance(ahead);
+    match line.standby.filter(|standby| ahead < standby.places.into()) {
+        Some(standby) => spread.min(standby.claim_ms / 2).max(POLL_NEAR_MS),
+        None => spread,
+    }
 }
 
 /// When who waits in the lobby asks again: around half a minute, and soon after the opening, spread over the seconds in which the
@@ -150,11 +162,11 @@ fn wait(ahead: u64, line: &Snapshot) -> Option<Wait> {
     Some(Wait { p50_ms: ms(speed * 3), p90_ms: ms(speed * 2) })
 }
 
-fn chance(ahead: u64, line: &Snapshot) -> Chance {
+fn chance(state: PlaceState, ahead: u64, line: &Snapshot) -> Chance {
     let before = ahead.saturating_add(line.inside);
     if line.free == 0 && line.live == 0 {
-        // Also while the stock was never read: nothing is promised.
-        if line.band.is_some() { Chance::None } else { Chance::Low }
+        // Low also while the stock was never read: nothing is promised.
+        if line.band.is_some() && state != PlaceState::Standby { Chance::None } else { Chance::Low }
     } else if before < line.free {
         Chance::Good
     } else if ahead < line.free.saturating_add(line.live) {

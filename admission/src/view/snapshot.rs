@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{ItemId, Millis, Phase, SaleDoc};
+use domain::{ItemId, Millis, Phase, SaleDoc, Standby};
 use lua::lane::LaneStock;
 
 use super::shown::{Shown, ShownLobby};
@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub gaps: Gaps,
     /// The sale's pace.
     pub pace_per_minute: u32,
+    /// Who waits on when everything is sold; `None`: nobody.
+    pub standby: Option<Standby>,
     /// People called in the last minute.
     pub called: u64,
     /// Passes alive, and people called who have not claimed yet.
@@ -114,6 +116,7 @@ impl Snapshot {
     pub fn after(&self, looked: &Looked, doc: &SaleDoc, now: Millis) -> Self {
         let mut next = self.clone();
         next.pace_per_minute = doc.room().map_or(0, |room| room.pace_per_minute);
+        next.standby = doc.room().and_then(|room| room.standby);
         if let Some(line) = &looked.line {
             next.see_line(line);
         }
@@ -214,7 +217,7 @@ impl Snapshot {
     }
 
     fn shows_the_same(&self, other: &Self) -> bool {
-        let line = |shot: &Self| (shot.frontier, shot.pace_per_minute, shot.is_being_drawn());
+        let line = |shot: &Self| (shot.frontier, shot.pace_per_minute, shot.standby, shot.is_being_drawn());
         line(self) == line(other)
             && self.items.iter().map(|item| item.band).eq(other.items.iter().map(|item| item.band))
     }

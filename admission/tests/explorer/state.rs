@@ -151,6 +151,7 @@ impl Entry {
             ended: numbers(self.ended).map(u64::from).collect(),
             gap: self.gap.map(|(first, last)| (first.into(), last.into())),
             pass_ttl_ms: Some(TTL_MS),
+            turn_ms: None,
             lobby,
         }
     }

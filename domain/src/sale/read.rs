@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Admission, HoldTimes, Item, ProofOfWork, PublicValue, Room, SaleDoc};
+use super::{Admission, HoldTimes, Item, ProofOfWork, PublicValue, Room, SaleDoc, Standby};
 use crate::id::{ItemId, SaleId};
 use crate::limits::{
     MAX_ACTIVE_PASSES, MAX_ITEMS, MAX_LANES, MAX_PACE_PER_MINUTE, MAX_PUBLIC_VALUE_CHARS, MAX_SALE_DOC_BYTES,
-    MAX_TITLE_CHARS, MAX_TTL_MS, MAX_UNITS, MAX_UNITS_PER_VISITOR, MIN_TTL_MS, PROOF_HASHES, PROOF_HASHES_RANGE,
+    MAX_STANDBY_PLACES, MAX_TITLE_CHARS, MAX_TTL_MS, MAX_UNITS, MAX_UNITS_PER_VISITOR, MIN_TTL_MS, PROOF_HASHES,
+    PROOF_HASHES_RANGE,
 };
 use crate::money::{Currency, Money};
 use crate::table::{Mistake, Reader, parse_json, parse_toml};
@@ -17,6 +18,8 @@ use crate::time::duration_text;
 const PASS_TTL_MS: u64 = 5 * 60_000;
 const CLAIM_GRACE_MS: u64 = 60_000;
 const HOLD_TTL_MS: u64 = 5 * 60_000;
+const STANDBY_CLAIM_MS: u64 = 20_000;
+const STANDBY_PLACES: u32 = 1_000;
 const PAYING_TTL_MS: u64 = 10 * 60_000;
 
 impl SaleDoc {
@@ -99,6 +102,8 @@ fn room_value(room: &Room) -> Value {
     value.insert("claim_grace".to_owned(), json!(duration_text(room.claim_grace_ms)));
     put(&mut value, "public_value", room.public_value.as_ref().map(|public| json!(public)));
     put(&mut value, "proof_of_work", room.proof_of_work.map(|price| json!(price)));
+    let standby = |standby: &Standby| json!({ "claim": duration_text(standby.claim_ms), "places": standby.places });
+    put(&mut value, "standby", room.standby.as_ref().map(standby));
     Value::Object(value)
 }
 
@@ -179,6 +184,7 @@ fn read_room(t: &mut Reader<'_>) -> Option<Room> {
         Some(PublicValue { named: named?, value })
     });
     let proof_of_work = t.table("proof_of_work", read_proof_of_work);
+    let standby = t.table("standby", |t| read_standby(t, claim_grace_ms));
     Some(Room {
         pace_per_minute: pace?,
         active_passes: active?,
@@ -186,6 +192,7 @@ fn read_room(t: &mut Reader<'_>) -> Option<Room> {
         claim_grace_ms,
         public_value,
         proof_of_work,
+        standby,
     })
 }
 
@@ -199,6 +206,17 @@ fn read_proof_of_work(t: &mut Reader<'_>) -> Option<ProofOfWork> {
         return None;
     }
     Some(ProofOfWork { least: low, most: high })
+}
+
+/// A turn that is no shorter than others would keep units from those who wait for them.
+fn read_standby(t: &mut Reader<'_>, claim_grace_ms: u64) -> Option<Standby> {
+    let claim_ms = t.duration_ms("claim", MIN_TTL_MS..=MAX_TTL_MS).unwrap_or(STANDBY_CLAIM_MS.min(claim_grace_ms));
+    if claim_ms > claim_grace_ms {
+        let most = duration_text(claim_grace_ms);
+        t.wrong("claim", duration_text(claim_ms), format!("must be at most claim_grace ({most})"));
+    }
+    let places = t.number_u32("places", 1..=MAX_STANDBY_PLACES).unwrap_or(STANDBY_PLACES);
+    Some(Standby { claim_ms, places })
 }
 
 fn read_items(t: &mut Reader<'_>) -> Option<Vec<Item>> {

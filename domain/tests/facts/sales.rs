@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use domain::sale::{BadFold, lane_share};
 use domain::table::Mistake;
-use domain::{Act, Actor, Admission, ItemId, Lines, Millis, Phase, SaleDoc, SaleEvent, SaleFold};
+use domain::{Act, Actor, Admission, ItemId, Lines, Millis, Phase, SaleDoc, SaleEvent, SaleFold, Standby};
 use proptest::prelude::*;
 
 const SUMMER_NIGHT: &str = r#"
@@ -61,6 +61,28 @@ fn what_is_left_out_has_its_default() {
     );
     let room = doc.room().unwrap();
     assert_eq!((room.pass_ttl_ms, room.claim_grace_ms, doc.hold.ttl_ms), (300_000, 60_000, 300_000));
+}
+
+#[test]
+fn a_standby_keeps_turns_no_longer_than_the_sale_does() {
+    let doc = |standby: &str| {
+        format!(
+            "id = \"a\"\nadmission = {{ pace_per_minute = 60, active_passes = 1, claim_grace = \"30s\", standby = {standby} }}\nitems = [{{ id = \"x\", units = 1 }}]"
+        )
+    };
+    let standby = |text: &str| read(&doc(text)).room().unwrap().standby;
+    assert_eq!(standby("{}"), Some(Standby { claim_ms: 20_000, places: 1_000 }));
+    let chosen = read(&doc("{ claim = \"5s\", places = 7 }"));
+    assert_eq!(chosen.room().unwrap().standby, Some(Standby { claim_ms: 5_000, places: 7 }));
+    assert_eq!(SaleDoc::from_json(&chosen.to_json()).unwrap(), chosen, "it is shown as it was given");
+    let wrong = mistakes_of(&doc("{ claim = \"31s\", places = 0 }"));
+    assert_eq!(
+        wrong,
+        [
+            "admission.standby.claim = 31s: must be at most claim_grace (30s)",
+            "admission.standby.places = 0: must be 1 to 100000",
+        ]
+    );
 }
 
 #[test]
@@ -316,7 +338,7 @@ proptest! {
     ) {
         let admission = if room {
             Admission::Room(domain::Room { pace_per_minute: pace, active_passes: 7, pass_ttl_ms: ttl, claim_grace_ms: 100, public_value: None,
-                proof_of_work: limit.map(|_| domain::ProofOfWork { least: 1_000, most: 1_000 + pace }) })
+                proof_of_work: limit.map(|_| domain::ProofOfWork { least: 1_000, most: 1_000 + pace }), standby: None })
         } else {
             Admission::None
         };

@@ -67,6 +67,7 @@ impl View {
             (_, Some("done")) => Self::Done,
             (_, Some("lobby")) => Self::Lobby,
             ("scheduled", _) => Self::Scheduled,
+            ("sold_out", Some("standby")) => Self::Standby,
             ("sold_out", _) => Self::SoldOut,
             ("paused", _) => Self::Paused,
             _ if !told.sale.waiting_room => Self::Choose,
@@ -199,6 +200,7 @@ mod tests {
             assert_eq!(view("paused", ticket, None), View::Paused);
             assert_eq!(view("closed", ticket, None), View::Closed);
         }
+        assert_eq!(view("sold_out", Some("standby"), None), View::Standby, "units may come back");
     }
 
     #[test]

@@ -215,7 +215,11 @@ impl Shown<'_> {
         if let Some(number) = ticket.number {
             html!(out, "<dt>" (words.say("number")) "</dt><dd>" (count(words, number)) "</dd>");
         }
-        let hint = if self.view == View::Standby { "standby_hint" } else { "waiting_hint" };
+        let hint = match (self.view, self.told.line.state.as_str()) {
+            (View::Standby, "sold_out") => "standby_sold_hint",
+            (View::Standby, _) => "standby_hint",
+            _ => "waiting_hint",
+        };
         let chance = ticket.chance.as_ref().map(|chance| format!("chance_{chance}")).filter(|key| words.has(key));
         html!(out, "</dl><p id=chance>" (chance.as_deref().map_or("", |key| words.say(key))) "</p><p>" (words.say(hint)) "</p>");
         self.stock(out);

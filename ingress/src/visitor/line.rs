@@ -141,7 +141,13 @@ fn message(sale: &SaleHandle, shot: &Snapshot, phase: Phase) -> String {
         (Phase::Paused, band) if band != Some(Band::SoldOut) || sale.fold.paused.as_deref() != Some("") => {
             outcome::pause_message(&sale.fold)
         }
-        (Phase::Open | Phase::Paused, Some(Band::SoldOut)) => "Everything is sold.".to_owned(),
+        (Phase::Open | Phase::Paused, Some(Band::SoldOut)) => match shot.standby {
+            Some(standby) => format!(
+                "Everything is sold. Units that come back go to the next in line; the first {} places are kept.",
+                standby.places
+            ),
+            None => "Everything is sold.".to_owned(),
+        },
         (_, Some(Band::Held)) => "All units are in checkout. Some may come back; places are kept.".to_owned(),
         _ => String::new(),
     }

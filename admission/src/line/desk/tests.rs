@@ -16,6 +16,7 @@ fn rules(pace: u32, cap: u32) -> Rules {
         claim_grace_ms: 5_000,
         public_value: None,
         proof_of_work: None,
+        standby: None,
     };
     let settings = Settings::of(&room, Some(4));
     Rules { phase: Phase::Open, over: false, room, settings, resumed: None, joining: true, let_through: false }
@@ -160,6 +161,29 @@ fn the_first_entry_of_an_owner_carries_the_gap_and_later_ones_do_not() {
     assert_eq!(desk.numbers.offer(1), (501, 1));
     let next = Desk::new(desk.fold, 501, hall());
     assert_eq!(next.gap, Some((502, 10_500)), "the next owner's gap begins behind what was given out");
+}
+
+#[test]
+fn who_is_called_to_a_unit_that_came_back_has_a_short_turn_where_the_sale_has_a_standby() {
+    let standby = Some(domain::Standby { claim_ms: 2_000, places: 10 });
+    let mut with = rules(6_000, 1_000);
+    with.room.standby = standby;
+    for (rules, turn_ms) in [(with, Some(2_000)), (rules(6_000, 1_000), None)] {
+        let mut desk = desk(10);
+        let look = |desk: &mut Desk, free| {
+            let stock = Stock { free, held: 5 - free, sold: 0 };
+            desk.step(&rules, Some(stock), Health::good(NOW), NOW)
+        };
+        look(&mut desk, 0);
+        let draft = desk.draft(&rules, 10, true, NOW).unwrap();
+        assert_eq!(draft.event.turn_ms, None, "nobody is called");
+        desk.appended(draft).unwrap();
+        look(&mut desk, 1);
+        let draft = desk.draft(&rules, 11, false, NOW).unwrap();
+        assert_eq!(draft.event.turn_ms, turn_ms);
+        let returns = u64::from(turn_ms.is_some());
+        assert_eq!(desk.appended(draft).unwrap(), Written { granted: 0, returns });
+    }
 }
 
 #[test]

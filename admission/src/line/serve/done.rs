@@ -82,7 +82,10 @@ impl Server<'_> {
                 self.append_failed = false;
                 self.writer = writer;
                 match self.desk.appended(draft) {
-                    Ok(granted) => metrics.passes.increment(granted as u64),
+                    Ok(written) => {
+                        metrics.passes.increment(written.granted);
+                        metrics.returns.increment(written.returns);
+                    }
                     Err(why) => {
                         tracing::error!(sale = %self.owner.config.sale, "the line's log has an entry it must not have: {why}");
                         return Some(Served::Lost);

@@ -53,6 +53,25 @@ fn while_the_cap_or_the_stock_holds_the_line_the_wait_follows_what_really_moved(
 }
 
 #[test]
+fn with_a_standby_the_places_in_front_are_kept_when_everything_is_sold() {
+    let standby = Some(domain::Standby { claim_ms: 8_000, places: 500 });
+    let over = Snapshot { band: Some(Band::SoldOut), standby, free: 0, live: 0, called: 0, ..line() };
+    let told = |number| place(number, &over, u32::MAX / 2);
+    assert_eq!((told(1_500).state, told(1_501).state), (PlaceState::Standby, PlaceState::Released));
+    assert_eq!(told(900).state, PlaceState::Standby, "who was called and did not come may, once a unit is back");
+    assert_eq!((told(1_500).chance, told(1_501).chance), (Chance::Low, Chance::None));
+    assert!(told(1_500).poll_in_ms <= 4_000, "twice within a turn: {}", told(1_500).poll_in_ms);
+    let back = Snapshot { band: Some(Band::Few), frontier: 1_001, free: 1, ..over.clone() };
+    assert_eq!(place(1_001, &back, 0).state, PlaceState::Called);
+    let short = Snapshot { standby: standby.map(|standby| domain::Standby { claim_ms: 100, ..standby }), ..over };
+    assert_eq!(
+        place(1_500, &short, u32::MAX / 2).poll_in_ms,
+        POLL_NEAR_MS - 1,
+        "nobody asks more often than those in front"
+    );
+}
+
+#[test]
 fn everything_held_keeps_the_place_and_sold_out_lets_go() {
     let held = Snapshot { band: Some(Band::Held), free: 0, ..line() };
     assert_eq!(place(2_000, &held, 0).state, PlaceState::Standby);
