@@ -209,6 +209,22 @@ pub(crate) enum Sale {
         #[arg(long, default_value = "")]
         why: String,
     },
+    /// Make signed access codes for a class, one a line; they are stored nowhere
+    Codes {
+        sale: String,
+        /// The class' id in the sale's document
+        #[arg(long)]
+        class: String,
+        /// How many codes, up to 10000
+        #[arg(long, default_value_t = 1)]
+        count: u64,
+        /// How many visitors may use each
+        #[arg(long, default_value_t = 1)]
+        uses: u64,
+        /// Why, for the program's log
+        #[arg(long, default_value = "")]
+        why: String,
+    },
     /// Close now, for good
     Close {
         sale: String,

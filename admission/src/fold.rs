@@ -1,50 +1,24 @@
 //! What a line's log makes of the line: the only state that decides who may enter.
 
+mod bad;
 mod bits;
+pub mod classes;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::limits::PASS_SKEW_MS;
-use domain::{LineEvent, LobbyEvent, Millis};
+use domain::number::{Class, EVERYBODY, class_of, place_in};
+use domain::{ClassCall, LineEvent, LobbyEvent, Millis};
 
 use crate::habits::Habits;
-use crate::lobby::{BadLobby, Lobby};
+use crate::lobby::Lobby;
 use crate::meter::Meter;
-use crate::step::Gaps;
+use crate::step::{CLASSES, Gaps, PerClass};
+pub use bad::BadLine;
 use bits::Bits;
+use classes::Classes;
 use turns::Turns;
-
-/// An entry that cannot follow what was folded so far: the log is damaged, or its writer was no Holdfast. The line stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadLine {
-    /// An entry is missing or came twice.
-    #[error("entry {found} came where {expected} was expected")]
-    OutOfOrder {
-        /// The next sequence number.
-        expected: u64,
-        /// The one that came.
-        found: u64,
-    },
-    /// Time, frontier or numbers went back.
-    #[error("entry {0} goes back behind the one before it")]
-    Back(u64),
-    /// A frontier beyond the numbers given out, or a pass beyond the frontier.
-    #[error("entry {0} lets in who was not called")]
-    NotCalled(u64),
-    /// A second pass for one number, or numbers that do not rise.
-    #[error("entry {0} grants a number again")]
-    Twice(u64),
-    /// Passes before any entry has said how long they live.
-    #[error("entry {0} grants passes of no known length")]
-    NoTtl(u64),
-    /// The lobby did not go this way.
-    #[error("entry {0}: {1}")]
-    Lobby(u64, BadLobby),
-    /// Numbers or calls while the order of the lobby is not drawn.
-    #[error("entry {0} calls or counts before the lobby is drawn")]
-    NotDrawn(u64),
-}
 
 /// Where a number stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +72,9 @@ pub struct LineFold {
     /// The same by expiry.
     by_expiry: BTreeSet<(Millis, u64)>,
     turns: Turns,
+    /// The last people called were called to units that came back.
+    calls_returns: bool,
+    classes: Classes,
     passes: Meter,
     called: Meter,
     granted: u64,
@@ -138,7 +115,11 @@ impl LineFold {
         for number in &entry.ended {
             self.end(*number);
         }
+        self.classes.redeem(&entry.redeemed);
         self.call(entry.frontier, called, entry.turn_ms);
+        for call in &entry.classes {
+            self.call_class(call, entry.turn_ms);
+        }
         for number in &entry.granted {
             self.grant(*number);
         }
@@ -154,11 +135,13 @@ impl LineFold {
         if entry.at < self.at || entry.numbers_to < self.numbers_to || entry.frontier < self.frontier {
             return Err(BadLine::Back(seq));
         }
-        if entry.frontier > entry.numbers_to || entry.granted.last().is_some_and(|last| *last > entry.frontier) {
+        self.classes.check(&entry.redeemed, &entry.classes).map_err(|why| BadLine::Class(seq, why))?;
+        let outside = |number: &u64| place_in(*number) > self.frontier_after(entry, class_of(*number));
+        if entry.frontier > entry.numbers_to || entry.granted.iter().any(outside) {
             return Err(BadLine::NotCalled(seq));
         }
-        let rising = entry.granted.windows(2).all(|pair| pair[0] < pair[1]) && entry.granted.first() != Some(&0);
-        if !rising || entry.granted.iter().any(|number| self.used.contains(*number)) {
+        let rising = entry.granted.windows(2).all(|pair| pair[0] < pair[1]);
+        if !rising || entry.granted.iter().any(|number| place_in(*number) == 0 || self.used(*number)) {
             return Err(BadLine::Twice(seq));
         }
         if let Some(event) = &entry.lobby {
@@ -185,9 +168,34 @@ impl LineFold {
         if fits { Ok(()) } else { Err(BadLine::NotDrawn(seq)) }
     }
 
+    /// Up to where a class is called once this entry counts.
+    fn frontier_after(&self, entry: &LineEvent, class: Class) -> u64 {
+        if class == EVERYBODY {
+            return entry.frontier;
+        }
+        let call = entry.classes.iter().find(|call| call.class == class);
+        call.map_or_else(|| self.classes.frontier(class), |call| call.frontier)
+    }
+
+    fn call_class(&mut self, call: &ClassCall, turn_ms: Option<u64>) {
+        let at = self.at;
+        let track = self.classes.track_mut(call.class);
+        let people = call.frontier - track.frontier;
+        if people == 0 {
+            return;
+        }
+        track.turns.call(track.frontier, call.frontier, at, people, turn_ms);
+        track.frontier = call.frontier;
+        self.calls_returns = turn_ms.is_some();
+        self.called.take(at, u32::try_from(people).unwrap_or(u32::MAX));
+    }
+
     fn call(&mut self, frontier: u64, people: u64, turn_ms: Option<u64>) {
         if frontier == self.frontier {
             return;
+        }
+        if people > 0 {
+            self.calls_returns = turn_ms.is_some();
         }
         self.turns.call(self.frontier, frontier, self.at, people, turn_ms);
         self.frontier = frontier;
@@ -196,12 +204,19 @@ impl LineFold {
 
     fn grant(&mut self, number: u64) {
         let expires = self.at.plus(self.pass_ttl_ms);
-        self.used.insert(number);
+        let class = class_of(number);
+        if class == EVERYBODY {
+            self.used.insert(number);
+        } else {
+            let track = self.classes.track_mut(class);
+            track.used.insert(place_in(number));
+            track.turns.claimed(place_in(number));
+        }
         self.active.insert(number, Pass { granted: self.at, expires });
         self.by_expiry.insert((expires, number));
         self.granted += 1;
         // Nobody was counted for a ticket out of a gap.
-        if !self.gaps.contains(number) {
+        if class == EVERYBODY && !self.gaps.contains(number) {
             self.turns.claimed(number);
         }
     }
@@ -218,6 +233,11 @@ impl LineFold {
         while let Some(group) = self.turns.pass_on(now, self.grace_ms) {
             self.habits.matured(group.at, group.called, group.came);
         }
+        for track in self.classes.tracks_mut() {
+            while let Some(group) = track.turns.pass_on(now, self.grace_ms) {
+                self.habits.matured(group.at, group.called, group.came);
+            }
+        }
         self.gaps.forget_before(self.turns.open_from(self.frontier));
     }
 
@@ -227,8 +247,8 @@ impl LineFold {
         match self.active.get(&number) {
             Some(pass) if now < pass.expires => Standing::Inside(pass.expires),
             Some(_) => Standing::Ended,
-            None if number == 0 || number > self.frontier => Standing::Waiting,
-            None if self.used.contains(number) => Standing::Ended,
+            None if place_in(number) == 0 || place_in(number) > self.frontier_of(class_of(number)) => Standing::Waiting,
+            None if self.used(number) => Standing::Ended,
             None => Standing::Called,
         }
     }
@@ -236,7 +256,45 @@ impl LineFold {
     /// Whether a pass was ever granted for `number`. Such a ticket is never restored and gives way to an unused one (H18).
     #[must_use]
     pub fn used(&self, number: u64) -> bool {
-        number > 0 && self.used.contains(number)
+        if class_of(number) == EVERYBODY {
+            number > 0 && self.used.contains(number)
+        } else {
+            place_in(number) > 0 && self.classes.used(number)
+        }
+    }
+
+    /// Up to which place a class is called.
+    #[must_use]
+    pub fn frontier_of(&self, class: Class) -> u64 {
+        if class == EVERYBODY { self.frontier } else { self.classes.frontier(class) }
+    }
+
+    /// People in front of a place in its class who are not called.
+    #[must_use]
+    pub fn ahead(&self, number: u64) -> u64 {
+        match class_of(number) {
+            EVERYBODY => self.gaps.people(self.frontier, number),
+            class => place_in(number).saturating_sub(self.classes.frontier(class)),
+        }
+    }
+
+    /// People who wait, by class, when numbers of everybody's line are given out up to `issued`.
+    #[must_use]
+    pub fn waiting(&self, issued: u64) -> PerClass<u64> {
+        let mut waiting = [0; CLASSES];
+        for (class, people) in (EVERYBODY..).zip(&mut waiting) {
+            *people = match class {
+                EVERYBODY => self.gaps.people(self.frontier, issued),
+                class => self.classes.waiting(class),
+            };
+        }
+        waiting
+    }
+
+    /// The classes: who has a place in one, and by which code.
+    #[must_use]
+    pub const fn classes(&self) -> &Classes {
+        &self.classes
     }
 
     /// Up to `most` numbers whose pass expired [`PASS_SKEW_MS`] ago or earlier and still takes a place, oldest first.
@@ -292,13 +350,14 @@ impl LineFold {
     /// People called within the grace period who have not claimed yet.
     pub fn unclaimed(&mut self, now: Millis) -> u64 {
         self.pass_on(now);
-        self.turns.unclaimed()
+        let classes: u64 = self.classes.tracks_mut().map(|track| track.turns.unclaimed()).sum();
+        self.turns.unclaimed() + classes
     }
 
     /// Whether the last people called were called to units that came back.
     #[must_use]
     pub const fn calls_returns(&self) -> bool {
-        self.turns.last_short()
+        self.calls_returns
     }
 
     /// Keeps turns for `grace_ms` from now on.
@@ -386,6 +445,7 @@ impl LineFold {
             + self.called.bytes()
             + self.habits.bytes()
             + self.lobby.bytes()
+            + self.classes.bytes()
     }
 }
 

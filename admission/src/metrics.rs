@@ -15,6 +15,8 @@ const fn metric(kind: Kind, name: &'static str, unit: &'static str, labels: Labe
 }
 
 const SALE: (&str, &[&str]) = ("sale", &[]);
+/// A class of the sale's document: there are few.
+const CLASS: (&str, &[&str]) = ("class", &[]);
 /// Values of `act`.
 const ACTS: &[&str] = &[
     "define",
@@ -45,6 +47,8 @@ const JOINS: &[&str] = &[
     "drawing",
     "paused",
     "not_joining",
+    "code_used",
+    "class_full",
     "closed",
     "unpaid",
 ];
@@ -66,6 +70,8 @@ const CLAIMS: &[&str] = &[
     "drawing",
     "paused",
     "not_joining",
+    "code_used",
+    "class_full",
     "closed",
 ];
 /// Values of `term`.
@@ -95,6 +101,25 @@ pub const LINE_RETURNS: Metric = metric(
     "people",
     &[SALE],
     "People called on standby: to units that came back after all were taken, with a short turn.",
+);
+/// Class calls.
+pub const LINE_CLASS_CALLS: Metric =
+    metric(C, "holdfast_line_class_calls_total", "people", &[SALE, CLASS], "People called out of a class.");
+/// Bypass.
+pub const LINE_BYPASSES: Metric = metric(
+    C,
+    "holdfast_line_bypasses_total",
+    "people",
+    &[SALE, CLASS],
+    "People called out of a class while somebody without a class waited.",
+);
+/// Class length.
+pub const LINE_CLASS_WAITING: Metric = metric(
+    G,
+    "holdfast_line_class_waiting_visitors",
+    "visitors",
+    &[SALE, CLASS],
+    "Places of a class that are given out and not called.",
 );
 /// Entries appended.
 pub const LINE_ENTRIES: Metric =
@@ -216,6 +241,9 @@ pub const ALL: &[Metric] = &[
     LINE_CLAIMS,
     LINE_PASSES,
     LINE_RETURNS,
+    LINE_CLASS_CALLS,
+    LINE_BYPASSES,
+    LINE_CLASS_WAITING,
     LINE_ENTRIES,
     LINE_WAITING,
     LINE_LOBBY,
@@ -311,6 +339,7 @@ fn count(counters: &[Counter], names: &[&str], name: &str) {
 
 /// The owner's gauges.
 pub(crate) struct LineMetrics {
+    sale: String,
     pub(crate) passes: Counter,
     pub(crate) returns: Counter,
     pub(crate) entries: Counter,
@@ -333,11 +362,13 @@ pub(crate) struct LineMetrics {
 
 impl LineMetrics {
     pub(crate) fn new(sale: &SaleId) -> Self {
+        let name = sale.to_string();
         let sale = || sale.to_string();
         let gauge = |metric: &Metric| metrics::gauge!(metric.name, "sale" => sale());
         let term = |metric: &Metric, name: &'static str| metrics::gauge!(metric.name, "sale" => sale(), "term" => name);
         let state = |name: &'static str| metrics::gauge!(LINE_STATE.name, "sale" => sale(), "state" => name);
         Self {
+            sale: name,
             passes: metrics::counter!(LINE_PASSES.name, "sale" => sale()),
             returns: metrics::counter!(LINE_RETURNS.name, "sale" => sale()),
             entries: metrics::counter!(LINE_ENTRIES.name, "sale" => sale()),
@@ -386,6 +417,20 @@ impl LineMetrics {
         self.show.set(real(show_permille) / 1_000.0);
     }
 
+    /// What an entry did to a class.
+    pub(crate) fn class_called(&self, class: &str, called: u64, bypasses: u64) {
+        let count =
+            |name: &'static str| metrics::counter!(name, "sale" => self.sale.clone(), "class" => class.to_owned());
+        count(LINE_CLASS_CALLS.name).increment(called);
+        count(LINE_BYPASSES.name).increment(bypasses);
+    }
+
+    /// How many of a class wait.
+    pub(crate) fn class_waiting(&self, class: &str, waiting: u64) {
+        let (sale, class) = (self.sale.clone(), class.to_owned());
+        metrics::gauge!(LINE_CLASS_WAITING.name, "sale" => sale, "class" => class).set(real(waiting));
+    }
+
     pub(crate) fn terms(&self, terms: &Terms) {
         for (gauge, value) in
             self.terms.iter().zip([terms.pace, terms.flow, terms.cap, terms.health, terms.stock, terms.line])
@@ -402,57 +447,4 @@ const fn real(value: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::Act;
-
-    #[test]
-    fn every_outcome_and_binding_has_its_label() {
-        let errors = [
-            LineError::Busy,
-            LineError::NoOwner,
-            LineError::NotLoaded,
-            LineError::Unavailable,
-            LineError::Unknown,
-            LineError::NotOpen,
-            LineError::Drawing,
-            LineError::Paused,
-            LineError::NotJoining,
-            LineError::Closed,
-        ];
-        for error in errors {
-            assert!(JOINS.contains(&error.as_str()) && CLAIMS.contains(&error.as_str()), "{error:?}");
-        }
-        assert!(JOINS.contains(&LineError::Unpaid(7).as_str()), "a claim is never answered so");
-        for why in [NotYet::NotCalled, NotYet::MeterFull, NotYet::CapFull] {
-            assert!(CLAIMS.contains(&why.as_str()));
-        }
-        assert!(Told::ALL.iter().map(|told| told.as_str()).eq(WAITS.iter().copied()));
-        assert!(Binding::ALL.iter().map(|binding| binding.as_str()).eq(BINDINGS.iter().copied()));
-        let acts = [
-            Act::Open,
-            Act::Pause { message: String::new() },
-            Act::Resume { ramp_ms: 0 },
-            Act::Pace { per_minute: 1 },
-            Act::Cap { active_passes: 1 },
-            Act::Withdrawn { of: 1, units: 1 },
-            Act::Joining { open: true },
-            Act::LetThrough { on: true },
-            Act::Close,
-        ];
-        assert!(acts.iter().all(|act| ACTS.contains(&act.name())));
-    }
-
-    #[test]
-    fn names_follow_the_house() {
-        for metric in ALL {
-            assert!(
-                metric.name.starts_with("holdfast_line_") || metric.name.starts_with("holdfast_sale_"),
-                "{}",
-                metric.name
-            );
-            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
-            assert!(metric.help.ends_with('.'), "{}", metric.name);
-        }
-    }
-}
+mod tests;

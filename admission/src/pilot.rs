@@ -4,7 +4,7 @@ use domain::Millis;
 
 use crate::conversion::Conversion;
 use crate::fold::LineFold;
-use crate::step::{Decision, Flow, Health, Observation, Settings, Stock, Tokens, ramped, step};
+use crate::step::{Deal, Decision, Flow, Health, Observation, Settings, Stock, Tokens, ramped, step};
 
 /// What the line's log does not say.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,7 @@ pub struct Pilot {
     tokens: Tokens,
     flow: Flow,
     conversion: Conversion,
+    deal: Deal,
     /// How many units there were when all of them were taken; `None`: some were free ever since units were last added.
     all_taken: Option<u64>,
     /// The stock was seen before.
@@ -57,6 +58,8 @@ impl Pilot {
                 frontier: fold.frontier(),
                 issued: look.issued,
                 gaps: fold.gaps(),
+                waiting: fold.waiting(look.issued),
+                deal: self.deal,
                 active: fold.active(),
                 unclaimed,
                 calls_room,
@@ -75,6 +78,7 @@ impl Pilot {
         );
         self.tokens = decision.tokens;
         self.flow = decision.flow;
+        self.deal = decision.deal;
         decision
     }
 

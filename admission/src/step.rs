@@ -4,9 +4,10 @@
 //! Every term answers one question in people: how many more may be called now? The smallest one binds and is exported, so
 //! that an operator sees what holds the line. A term that cannot be known says zero (unknown means down).
 //!
-//! A class is one more observation with its own frontier and share of the pace.
+//! Classes share what the terms allow: how many are called together is one decision, who of them is the other ([`Deal`]).
 
 mod cap;
+mod deal;
 mod flow;
 mod gaps;
 mod health;
@@ -17,6 +18,7 @@ mod terms;
 use domain::Millis;
 
 pub use cap::promised;
+pub use deal::{CLASSES, Deal, PerClass, Shares};
 pub use flow::Flow;
 pub use gaps::Gaps;
 pub use health::{Answered, Health};
@@ -39,13 +41,20 @@ pub struct Settings {
     pub active_passes: u32,
     /// Units one visitor may have; absent: no limit.
     pub units_per_visitor: Option<u32>,
+    /// What each class gets of the calls while others wait.
+    pub shares: Shares,
 }
 
 impl Settings {
     /// What a sale's document says.
     #[must_use]
-    pub const fn of(room: &domain::Room, units_per_visitor: Option<u32>) -> Self {
-        Self { pace_per_minute: room.pace_per_minute, active_passes: room.active_passes, units_per_visitor }
+    pub fn of(room: &domain::Room, units_per_visitor: Option<u32>) -> Self {
+        Self {
+            pace_per_minute: room.pace_per_minute,
+            active_passes: room.active_passes,
+            units_per_visitor,
+            shares: Shares::of(&room.classes),
+        }
     }
 }
 
@@ -62,6 +71,10 @@ pub struct Observation<'a> {
     pub issued: u64,
     /// Numbers that nobody stands behind.
     pub gaps: &'a Gaps,
+    /// People who wait, by class; everybody's are counted from the numbers.
+    pub waiting: PerClass<u64>,
+    /// Whose turn it is, as the step before left it.
+    pub deal: Deal,
     /// Passes granted and not ended, by the log.
     pub active: u64,
     /// Called within the grace period and not claimed yet.
@@ -93,8 +106,12 @@ pub struct Observation<'a> {
 pub struct Decision {
     /// The new frontier: the old one or a later one (I6).
     pub frontier: u64,
-    /// People this calls; gaps cost nothing.
+    /// People this calls, of all classes; gaps cost nothing.
     pub called: u32,
+    /// The same by class.
+    pub calls: PerClass<u64>,
+    /// Whose turn it is next.
+    pub deal: Deal,
     /// The term that kept it from being more.
     pub binding: Binding,
     /// Every term, for the gauges.
@@ -123,20 +140,25 @@ pub fn step(seen: &Observation<'_>, settings: &Settings) -> Decision {
     // Everybody who was called may still come and take: what is short is not overbooked.
     let inside = seen.active + seen.unclaimed;
     let stock = stock_term(seen.stock, inside, seen.active, settings.units_per_visitor, &seen.takes);
+    let mut waiting = seen.waiting;
+    waiting[0] = seen.gaps.people(seen.frontier, seen.issued);
     let terms = Terms {
         pace: pace_term(tokens, seen.calls_room),
         flow: flow.calls(),
         cap,
         health: health_term(settings.active_passes, seen.health_permille, taken),
         stock: stock.unwrap_or(0),
-        line: seen.gaps.people(seen.frontier, seen.issued),
+        line: waiting.iter().sum(),
     };
     let terms = if seen.let_through { terms.let_through(seen.health_permille) } else { terms };
     let room = if seen.open { terms.room() } else { 0 };
-    let (frontier, called) = seen.gaps.advance(seen.frontier, seen.issued, room);
-    let called = u32::try_from(called).unwrap_or(u32::MAX);
+    let (calls, deal) = seen.deal.calls(room, &waiting, &settings.shares);
+    // Where nobody of everybody's line waits, a gap in front is jumped all the same.
+    let own = if waiting[0] == 0 { room } else { calls[0] };
+    let (frontier, _) = seen.gaps.advance(seen.frontier, seen.issued, own);
+    let called = u32::try_from(calls.iter().sum::<u64>()).unwrap_or(u32::MAX);
     let binding = terms.binding(seen.open, stock.is_none());
-    Decision { frontier, called, binding, terms, tokens: tokens.spend(called), flow: flow.spend(called) }
+    Decision { frontier, called, calls, deal, binding, terms, tokens: tokens.spend(called), flow: flow.spend(called) }
 }
 
 #[cfg(test)]

@@ -386,6 +386,7 @@ async fn without_a_waiting_room_a_visitor_holds_and_releases_all_day_up_to_a_bou
         public_value: None,
         proof_of_work: None,
         standby: None,
+        classes: Vec::new(),
         pace_per_minute: 1,
         active_passes: 1,
         pass_ttl_ms: 1_000,

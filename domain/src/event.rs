@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::CodeHash;
 use crate::digest::Digest;
 use crate::id::{Fingerprint, HoldId, ItemId, VisitorHash};
 use crate::lines::Lines;
+use crate::number::Class;
 use crate::sale::SaleDoc;
 use crate::time::Millis;
 
@@ -197,9 +199,37 @@ pub struct LineEvent {
     /// were taken; absent: as long as the sale keeps every turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_ms: Option<u64>,
+    /// Visitors who got a place in a class by a code, in order: each gets the next place of the class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redeemed: Vec<Redeemed>,
+    /// Classes that were called, by class, rising. None of them ever goes back (I6).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassCall>,
     /// What happened to the lobby.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lobby: Option<LobbyEvent>,
+}
+
+/// A visitor used a code. The first entries that say so are its uses, whatever was answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Redeemed {
+    /// The class.
+    pub class: Class,
+    /// Who. Nobody gets a second place by code in a sale.
+    pub visitor: VisitorHash,
+    /// Which code.
+    pub code: CodeHash,
+    /// How many visitors may use it, as it was known then.
+    pub uses: u32,
+}
+
+/// Places of a class up to here may enter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClassCall {
+    /// The class.
+    pub class: Class,
+    /// The last place that may enter.
+    pub frontier: u64,
 }
 
 /// A lobby on its way: visitors come, it closes, the order is drawn. Each stands in the log before anybody learns of it, so

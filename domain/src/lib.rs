@@ -3,6 +3,7 @@
 //! Every other crate speaks in these types. Nothing here waits, reads a clock or draws randomness: `now`, keys and
 //! random bytes are arguments. The words are those of `docs/ARCHITECTURE.md`; invariants are quoted by number (I1-I9).
 
+pub mod code;
 pub mod digest;
 pub mod event;
 pub mod fault;
@@ -11,6 +12,7 @@ pub mod limits;
 pub mod lines;
 pub mod metric;
 pub mod money;
+pub mod number;
 pub mod outcome;
 pub mod planted;
 pub mod sale;
@@ -21,12 +23,15 @@ pub mod time;
 pub mod token;
 pub mod visitor_key;
 
+pub use code::{Code, CodeHash, ListedCode};
 pub use digest::{Digest, NotADigest};
-pub use event::{Act, Actor, LaneEvent, LineEvent, LobbyEvent, RefuseReason, SaleEvent};
+pub use event::{Act, Actor, ClassCall, LaneEvent, LineEvent, LobbyEvent, Redeemed, RefuseReason, SaleEvent};
 pub use id::{Fingerprint, HoldId, ItemId, LogId, SaleId, VisitorHash, VisitorId};
 pub use lines::Lines;
 pub use money::{Currency, Money};
-pub use sale::{Admission, HoldTimes, Item, Phase, ProofOfWork, PublicValue, Room, SaleDoc, SaleFold, Standby};
+pub use sale::{
+    Admission, HoldTimes, Item, LineClass, Phase, ProofOfWork, PublicValue, Room, SaleDoc, SaleFold, Standby,
+};
 pub use state::HoldState;
 pub use table::Mistake;
 pub use time::Millis;

@@ -28,6 +28,24 @@ pub const MAX_PACE_PER_MINUTE: u32 = 6_000_000;
 pub const MAX_ACTIVE_PASSES: u32 = 1_000_000;
 /// Places that wait on when everything is sold: each asks every few seconds whether a unit came back.
 pub const MAX_STANDBY_PLACES: u32 = 100_000;
+/// Classes of a line beside everybody: each has a row in every document about the line, and a label in metrics.
+pub const MAX_CLASSES: usize = 8;
+/// Of 100 calls, the fewest that everybody without a class gets: nobody is bypassed for ever.
+pub const MIN_SHARE: u32 = 10;
+/// Codes that a sale's document lists: signed ones need no list.
+pub const MAX_LISTED_CODES: usize = 1_000;
+/// Characters of a code without its dashes: as many as a signed one has.
+pub const MAX_CODE_CHARS: usize = 32;
+/// Signed codes made by one request: some 400 KB as text.
+pub const MAX_SIGNED_CODES: u64 = 10_000;
+/// Visitors who may redeem one code: 16 bits of a signed one.
+pub const MAX_CODE_USES: u32 = 65_535;
+/// Redemptions of one sale: the line's owner keeps each in memory, some 130 bytes with its code.
+pub const MAX_REDEEMED: usize = 1_000_000;
+/// Redemptions of one entry of a line's log: some 130 bytes each.
+pub const MAX_REDEEMED_ENTRY: usize = 1_024;
+/// Codes that are none, taken from one address per minute: typing errors are a few, guessing needs billions.
+pub const BAD_CODES_PER_MINUTE: u32 = 20;
 /// Units one visitor may be allowed in a sale.
 pub const MAX_UNITS_PER_VISITOR: u32 = 1_000_000;
 /// Milliseconds a hold, a pass or a turn lives at least: below it nobody could use it.

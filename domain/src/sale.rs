@@ -1,6 +1,7 @@
 //! A sale: its document, how it may change, and what its log makes of it.
 
 mod change;
+mod class;
 mod fold;
 mod read;
 
@@ -8,9 +9,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::ListedCode;
 use crate::id::{ItemId, SaleId};
 use crate::lines::Lines;
 use crate::money::Money;
+use crate::number::Class;
 use crate::time::Millis;
 
 pub use fold::{BadFold, Phase, SaleFold, StockAct, Withdrawal};
@@ -74,6 +77,28 @@ pub struct Room {
     /// Who waits on when everything is sold; absent: nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standby: Option<Standby>,
+    /// Classes with a line of their own, which visitors enter by a code. A class' number is its position here, from 1 on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<LineClass>,
+}
+
+/// A class of visitors.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LineClass {
+    /// Its name.
+    pub id: ItemId,
+    /// What people call it; the name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Of 100 people called while others wait as well, how many are of this class.
+    pub share: u32,
+    /// Visitors who may ever get a place in it.
+    pub places: u32,
+    /// Codes that let into it, beside those that the installation signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub codes: Vec<ListedCode>,
+    /// Visitors who may use each of these codes.
+    pub uses: u32,
 }
 
 /// The price of joining, in hashes that have to be tried at most. On average it is half of that.
@@ -161,6 +186,12 @@ impl SaleDoc {
             Admission::None => None,
             Admission::Room(room) => Some(room),
         }
+    }
+
+    /// The class that a number of its line belongs to; `None`: everybody's.
+    #[must_use]
+    pub fn class(&self, class: Class) -> Option<&LineClass> {
+        usize::from(class).checked_sub(1).and_then(|at| self.room()?.classes.get(at))
     }
 
     /// What these lines cost; `None` when an item is unknown or the sum does not fit, `Some(None)` when nothing is owed.

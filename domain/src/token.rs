@@ -9,6 +9,7 @@
 //! number or index (8), expiry (8);
 //! then 16 bytes of the HMAC over all before.
 
+mod code;
 mod lobby;
 mod proof;
 
@@ -31,6 +32,8 @@ const TICKET: u8 = 2;
 const PASS: u8 = 3;
 const BOOKED: u8 = 4;
 const LOBBY: u8 = 5;
+/// Signed under this kind; its text is another one ([`code`]).
+const CODE: u8 = 6;
 
 const HEAD_BYTES: usize = 6;
 const TAG_BYTES: usize = 16;

@@ -189,6 +189,7 @@ pub struct Shared {
     joins: Mutex<Rate<IpAddr>>,
     joins_of: Mutex<Rate<[u8; 16]>>,
     pressure: Pressure,
+    bad_codes: Mutex<Rate<IpAddr>>,
     pub(crate) streams: Arc<Streams>,
     draining: AtomicBool,
     born: Instant,
@@ -227,6 +228,7 @@ impl App {
             joins: Mutex::new(Rate::new(settings.joins_per_minute, limits::MAX_REMEMBERED_ADDRESSES)),
             joins_of: Mutex::new(Rate::new(settings.joins_per_visitor, limits::MAX_REMEMBERED_ADDRESSES)),
             pressure: Pressure::default(),
+            bad_codes: Mutex::new(Rate::new(limits::BAD_CODES_PER_MINUTE, limits::MAX_REMEMBERED_ADDRESSES)),
             streams: Arc::new(Streams::new()),
             draining: AtomicBool::new(false),
             born: Instant::now(),
@@ -314,6 +316,17 @@ impl App {
 
     fn now_us(&self) -> u64 {
         u64::try_from(self.0.born.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Counts one code for this client that is none.
+    pub(crate) fn bad_code(&self, client: IpAddr) {
+        self.take(&self.0.bad_codes, self.prefix(client));
+    }
+
+    /// When this client may try a code: after so many milliseconds. Counts nothing.
+    pub(crate) fn code_in_ms(&self, client: IpAddr) -> u64 {
+        let bad = self.0.bad_codes.lock().unwrap_or_else(PoisonError::into_inner);
+        bad.wait_ms(&self.prefix(client), self.now_us())
     }
 
     pub(crate) fn is_draining(&self) -> bool {

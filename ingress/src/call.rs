@@ -114,6 +114,16 @@ impl Call {
         parse(&bytes)
     }
 
+    /// Like [`Call::json`]; no body is as good as an empty object.
+    pub(crate) async fn json_if_any<T: DeserializeOwned>(&mut self, most: usize) -> Result<T, Problem> {
+        if self.body.is_end() {
+            return parse(b"{}");
+        }
+        self.expect_json()?;
+        let bytes = self.read(most).await?;
+        if bytes.is_empty() { parse(b"{}") } else { parse(&bytes) }
+    }
+
     /// For calls that need no body: none, or an empty object.
     pub(crate) async fn no_body(&mut self, most: usize) -> Result<(), Problem> {
         #[derive(Deserialize)]

@@ -43,7 +43,7 @@ struct Visitors;
         admin::health::live, admin::health::ready, admin::health::metrics, admin_description, admin::problem,
         admin::sales::list, admin::sales::get, admin::sales::put,
         admin::acts::open, admin::hand::pause, admin::hand::resume, admin::acts::close, admin::hand::pace,
-        admin::hand::cap, admin::hand::joining, admin::hand::let_through, admin::stock::change, admin::acts::audit, admin::acts::events,
+        admin::hand::cap, admin::hand::joining, admin::hand::let_through, admin::stock::change, admin::codes::make, admin::acts::audit, admin::acts::events,
     ),
     components(schemas(schema::Problem, schema::Mistake, schema::Challenge)),
     tags((name = "operator", description = "Needs an operator's key"), (name = "health", description = "For machines"))
@@ -135,6 +135,9 @@ const PROBLEMS: &[(&str, &[Name])] = {
                 SaleNotOpen,
                 JoiningStopped,
                 SaleClosed,
+                CodeInvalid,
+                CodeUsed,
+                ClassFull,
                 Unavailable,
             ],
         ),
@@ -262,6 +265,7 @@ const PROBLEMS: &[(&str, &[Name])] = {
             ],
         ),
         ("adminCloseSale", &[Unauthenticated, BadRequest, TooSlow, TooLarge, WrongContentType, NotFound, Unavailable]),
+        ("adminMakeCodes", &[Unauthenticated, BadRequest, TooSlow, TooLarge, WrongContentType, NotFound]),
         ("adminAudit", &[Unauthenticated, BadRequest, NotFound, Unavailable]),
         ("adminEvents", &[Unauthenticated, BadRequest, NotFound, Unavailable]),
     ]

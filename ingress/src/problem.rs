@@ -95,6 +95,15 @@ kinds! {
     JoiningStopped = "joining-stopped" CONFLICT true: "Nobody new may join the line",
         "The operator takes no new visitors into the line of this sale. Places there are go on as they were.",
         "Who has a ticket sends it along. Others wait until the line's document says that joining is open.";
+    CodeInvalid = "code-invalid" FORBIDDEN false: "The code is none of this sale",
+        "The access code is not one of this sale's, or was mistyped. Nothing was used.",
+        "Look at the code again; small letters, dashes and spaces make no difference. Without a code there is a place in everybody's line.";
+    CodeUsed = "code-used" CONFLICT false: "The code is used up",
+        "As many visitors have used this access code as may, or this visitor has been inside by a code already. Nothing was used.",
+        "Who used it joins again without the code and gets that place. Without a code there is a place in everybody's line.";
+    ClassFull = "class-full" CONFLICT false: "No places are left for codes of this class",
+        "As many visitors have a place in the class that the code lets into as may. The code was not used.",
+        "Join without the code: there is a place in everybody's line.";
     SaleClosed = "sale-closed" GONE false: "The sale is closed",
         "The sale is over. Bookings stay.",
         "Look at your bookings (GET /v1/bookings).";

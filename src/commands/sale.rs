@@ -27,6 +27,10 @@ pub(super) fn run(config: &Config, command: &Sale, as_json: bool) -> Result<Exit
         Sale::Apply { file } => apply(config, file, as_json),
         Sale::List => list(&Admin::new(config)?, as_json),
         Sale::Show { sale } => show(&Admin::new(config)?, sale),
+        Sale::Codes { sale, class, count, uses, why } => {
+            let asked = json!({ "count": count, "uses": uses, "why": why });
+            codes(&Admin::new(config)?, sale, class, &asked, as_json)
+        }
         _ => Act::of(command).map_or(Ok(Exit::Done), |act| act.send(&Admin::new(config)?, as_json)),
     }
 }
@@ -79,7 +83,7 @@ impl<'a> Act<'a> {
             Some(Self { sale, method: "PUT", path: path.to_owned(), body, why, key: None, done })
         };
         match command {
-            Sale::Apply { .. } | Sale::List | Sale::Show { .. } => None,
+            Sale::Apply { .. } | Sale::List | Sale::Show { .. } | Sale::Codes { .. } => None,
             Sale::Open { sale, why } => post(sale, "open", json!({}), why, "opened"),
             Sale::Close { sale, why } => post(sale, "close", json!({}), why, "closed"),
             Sale::Pause { sale, reason, why } => {
@@ -170,6 +174,26 @@ fn show(admin: &Admin, sale: &str) -> Result<Exit, Failure> {
     let what = format!("sale {sale}");
     let body = admin.call("GET", &path(sale), &[], "")?.done(&what)?.json(&what)?;
     out::line(serde_json::to_string_pretty(&body).unwrap_or_default())?;
+    Ok(Exit::Done)
+}
+
+/// One code a line, ready for whoever sends them out.
+fn codes(admin: &Admin, sale: &str, class: &str, asked: &Value, as_json: bool) -> Result<Exit, Failure> {
+    let what = format!("sale {sale}");
+    let path = format!("{}/classes/{class}/codes", path(sale));
+    let answer = admin.call("POST", &path, &[], &asked.to_string())?.done(&what)?;
+    if as_json {
+        out::line(answer.body.trim_end())?;
+        return Ok(Exit::Done);
+    }
+    let body = answer.json(&what)?;
+    let mut out = Out::new();
+    for code in body.get("codes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        if !out.line(format_args!("{code}"))? {
+            break;
+        }
+    }
+    out.done()?;
     Ok(Exit::Done)
 }
 

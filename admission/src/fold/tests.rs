@@ -1,6 +1,10 @@
 #![allow(clippy::unwrap_used)]
 use std::collections::VecDeque;
 
+use domain::number::number;
+use domain::{CodeHash, Redeemed, VisitorHash};
+
+use super::classes::BadClass;
 use super::*;
 
 /// A line whose log says: numbers to 1000, passes live 10 s, turns are kept 5 s.
@@ -183,4 +187,83 @@ fn a_million_numbers_take_less_than_half_a_byte_each() {
     assert_eq!((fold.granted(), fold.active()), (900_000, 1_800));
     println!("{} bytes for 1,000,000 numbers, 1,800 passes alive", fold.bytes());
     assert!(fold.bytes() < 500_000, "{}", fold.bytes());
+}
+
+const CODE: CodeHash = CodeHash([7; 16]);
+
+fn redeemed(class: u8, who: u8, uses: u32) -> Redeemed {
+    Redeemed { class, visitor: VisitorHash([who; 16]), code: CODE, uses }
+}
+
+fn class_called(at: u64, class: u8, frontier: u64) -> LineEvent {
+    LineEvent { at: Millis(at), classes: vec![ClassCall { class, frontier }], ..LineEvent::default() }
+}
+
+#[test]
+fn a_class_counts_is_called_and_lets_in_by_itself() {
+    let mut fold = line();
+    let codes = vec![redeemed(2, 1, 3), redeemed(2, 2, 3), redeemed(1, 3, 3)];
+    add(&mut fold, LineEvent { redeemed: codes, ..called(2_000, 5) }).unwrap();
+    assert_eq!([1, 2].map(|class| fold.classes().issued(class)), [1, 2]);
+    let second = number(2, 2);
+    assert_eq!(fold.classes().number_of(&VisitorHash([2; 16])), Some(second));
+    assert_eq!((fold.waiting(10)[..4].to_vec(), fold.ahead(second)), (vec![5, 1, 2, 0], 2));
+    assert_eq!(fold.standing(second, Millis(2_000)), Standing::Waiting);
+    add(&mut fold, class_called(2_500, 2, 2)).unwrap();
+    assert_eq!(fold.standing(second, Millis(2_500)), Standing::Called);
+    assert_eq!(
+        (fold.standing(2, Millis(2_500)), fold.frontier()),
+        (Standing::Called, 5),
+        "the others' line is untouched"
+    );
+    assert_eq!((fold.unclaimed(Millis(2_500)), fold.called().last_minute()), (7, 7), "one meter for all");
+    add(&mut fold, granted(3_000, &[2, second])).unwrap();
+    assert_eq!((fold.unclaimed(Millis(3_000)), fold.active(), fold.passes().last_minute()), (5, 2, 2));
+    assert!(fold.used(second) && fold.used(2) && !fold.used(number(2, 1)) && !fold.used(number(1, 2)));
+    assert_eq!(fold.overdue(Millis(20_000), 9).collect::<Vec<_>>(), [2, second]);
+    add(&mut fold, LineEvent { ended: vec![second], ..called(9_000, 5) }).unwrap();
+    assert_eq!((fold.standing(second, Millis(3_000)), fold.active()), (Standing::Ended, 1));
+    assert_eq!(fold.unclaimed(Millis(9_000)), 0, "turns of a class pass on like all others");
+}
+
+#[test]
+fn codes_and_classes_that_break_the_order_are_refused_and_change_nothing() {
+    let mut fold = line();
+    add(&mut fold, LineEvent { redeemed: vec![redeemed(1, 1, 2)], ..called(2_000, 5) }).unwrap();
+    let before = format!("{fold:?}");
+    let mut refused = |codes: Vec<Redeemed>, calls: &[(u8, u64)], granted: Vec<u64>| {
+        let classes = calls.iter().map(|(class, frontier)| ClassCall { class: *class, frontier: *frontier }).collect();
+        add(&mut fold, LineEvent { redeemed: codes, classes, granted, ..LineEvent::default() }).unwrap_err()
+    };
+    let class = |why| BadLine::Class(3, why);
+    assert_eq!(refused(vec![redeemed(1, 1, 9)], &[], vec![]), class(BadClass::Twice), "a second place of one visitor");
+    assert_eq!(refused(vec![redeemed(1, 2, 2), redeemed(2, 2, 2)], &[], vec![]), class(BadClass::Twice));
+    assert_eq!(refused(vec![redeemed(1, 2, 2), redeemed(1, 3, 2)], &[], vec![]), class(BadClass::UsedUp));
+    assert_eq!(refused(vec![redeemed(1, 2, 1)], &[], vec![]), class(BadClass::UsedUp));
+    assert_eq!(refused(vec![redeemed(0, 2, 9)], &[], vec![]), class(BadClass::Unknown));
+    assert_eq!(refused(vec![redeemed(9, 2, 9)], &[], vec![]), class(BadClass::Unknown));
+    assert_eq!(refused(vec![], &[(1, 2)], vec![]), class(BadClass::Called), "nobody has that place");
+    assert_eq!(refused(vec![], &[(2, 1), (1, 1)], vec![]), class(BadClass::Unknown), "not in order");
+    assert_eq!(refused(vec![], &[(0, 1)], vec![]), class(BadClass::Unknown));
+    assert_eq!(refused(vec![], &[], vec![number(1, 1)]), BadLine::NotCalled(3));
+    assert_eq!(refused(vec![], &[(1, 1)], vec![number(1, 0)]), BadLine::Twice(3));
+    assert_eq!(format!("{fold:?}"), before);
+    add(&mut fold, class_called(3_000, 1, 1)).unwrap();
+    assert_eq!(add(&mut fold, class_called(3_000, 1, 0)), Err(BadLine::Class(4, BadClass::Called)), "back");
+}
+
+#[test]
+fn an_entry_of_the_version_before_has_one_class() {
+    let old = r#"{"v":1,"t":"line","at":5,"numbers_to":10,"frontier":3,"pass_ttl_ms":100,"granted":[2]}"#;
+    let mut fold = LineFold::new(5_000);
+    fold.apply(1, &domain::event::Event::decode(old).unwrap()).unwrap();
+    assert_eq!(
+        (fold.classes().count(), fold.standing(2, Millis(6)), fold.waiting(10)[0]),
+        (0, Standing::Inside(Millis(105)), 7)
+    );
+    let written = domain::event::Event::encode(&called(6, 4)).unwrap();
+    assert!(
+        !written.contains("class") && !written.contains("redeemed"),
+        "without classes an entry is what it was: {written}"
+    );
 }

@@ -34,16 +34,13 @@ pub(super) struct Turns {
     kept: VecDeque<Call>,
     short: VecDeque<Call>,
     unclaimed: u64,
-    /// The last call was to units that came back.
-    last_short: bool,
 }
 
 impl Turns {
     /// The numbers after `before` up to `last` are called, `people` of them with somebody behind.
     pub(super) fn call(&mut self, before: u64, last: u64, at: Millis, people: u64, keep_ms: Option<u64>) {
         self.unclaimed += people;
-        self.last_short = keep_ms.is_some();
-        let calls = if self.last_short { &mut self.short } else { &mut self.kept };
+        let calls = if keep_ms.is_some() { &mut self.short } else { &mut self.kept };
         calls.push_back(Call { first: before + 1, last, at, keep_ms, people, unclaimed: people });
     }
 
@@ -86,11 +83,6 @@ impl Turns {
     /// People who have been called and have not come, as of the last [`Turns::pass_on`].
     pub(super) const fn unclaimed(&self) -> u64 {
         self.unclaimed
-    }
-
-    /// Whether the last call was to units that came back.
-    pub(super) const fn last_short(&self) -> bool {
-        self.last_short
     }
 
     /// Bytes of memory it takes.

@@ -1,11 +1,13 @@
 //! The owner's desk: the fold of the log, what waits for the next entry, and what that entry says. No I/O, no clock.
 
 mod hall;
+mod redeem;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::limits::MAX_APPEND_EVENTS;
-use domain::{LineEvent, LobbyEvent, Millis, Phase, VisitorHash};
+use domain::number::{Class, EVERYBODY, class_of, number};
+use domain::{ClassCall, Code, LineEvent, LobbyEvent, Millis, Phase, VisitorHash};
 use tokio::sync::oneshot;
 
 use super::numbers::Numbers;
@@ -13,7 +15,7 @@ use super::rules::Rules;
 use super::{Claim, LineError, NotYet};
 use crate::fold::{BadLine, LineFold, Room, Standing};
 use crate::pilot::{Look, Pilot};
-use crate::step::{Decision, Health, Stock};
+use crate::step::{CLASSES, Deal, Decision, Health, PerClass, Shares, Stock};
 pub(crate) use hall::Hall;
 
 /// Numbers granted, and numbers ended, by one entry at most.
@@ -46,6 +48,10 @@ pub(crate) struct Desk {
     /// Answers that are owed for claims and leaves.
     owed: usize,
     pilot: Pilot,
+    /// Codes that wait for the log.
+    till: redeem::Till,
+    /// Which class gets in next where more claim than may.
+    gate: Deal,
     /// Who comes before the sale opens.
     pub(crate) hall: Hall,
 }
@@ -56,17 +62,37 @@ pub(crate) struct Draft {
     pub(crate) event: LineEvent,
     claims: Vec<(u64, Vec<Answer<Claim>>)>,
     leaves: Vec<Answer<()>>,
+    redeemed: Vec<redeem::Redeeming>,
     gap: bool,
     lobby: Option<hall::Step>,
 }
 
+/// Whom the next entry calls.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Calls {
+    /// Up to which number of everybody's line.
+    pub(crate) frontier: u64,
+    /// How many of each class; everybody's are in the frontier.
+    pub(crate) classes: PerClass<u64>,
+}
+
+impl From<u64> for Calls {
+    fn from(frontier: u64) -> Self {
+        Self { frontier, ..Self::default() }
+    }
+}
+
 /// What an entry did, for the counters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Written {
     /// Passes it granted.
     pub(crate) granted: u64,
     /// People it called to units that came back.
     pub(crate) returns: u64,
+    /// People it called of each class; of everybody nothing is said.
+    pub(crate) classes: PerClass<u64>,
+    /// Somebody of everybody's line waited meanwhile.
+    pub(crate) bypasses: bool,
 }
 
 /// What became of an append, as far as those who wait are concerned.
@@ -94,6 +120,8 @@ impl Desk {
             ended: BTreeSet::new(),
             owed: 0,
             pilot: Pilot::default(),
+            till: redeem::Till::default(),
+            gate: Deal::default(),
             hall,
         }
     }
@@ -112,9 +140,11 @@ impl Desk {
             _ if rules.phase == Phase::Scheduled => Some(Err(LineError::NotOpen)),
             _ if rules.phase == Phase::Paused => Some(Err(LineError::Paused)),
             Standing::Waiting => {
-                let ahead = self.fold.gaps().people(self.fold.frontier(), number);
+                let (ahead, class) = (self.fold.ahead(number), usize::from(class_of(number)));
+                let waiting = self.fold.waiting(self.numbers.issued());
                 let pace = u64::from(rules.room.pace_per_minute.max(1));
-                let retry_after_ms = (ahead.saturating_mul(60_000) / pace).clamp(RETRY_MS.0, RETRY_MS.1);
+                let part = (pace * rules.settings.shares.permille(class, &waiting)).max(1);
+                let retry_after_ms = (ahead.saturating_mul(60_000_000) / part).clamp(RETRY_MS.0, RETRY_MS.1);
                 Some(Ok(Claim::NotYet { retry_after_ms, why: NotYet::NotCalled }))
             }
             Standing::Called => None,
@@ -126,6 +156,19 @@ impl Desk {
         self.owed += usize::from(self.hall.come(&self.fold, visitor, answer));
     }
 
+    /// A visitor redeems a code.
+    pub(crate) fn redeem(&mut self, visitor: VisitorHash, code: Code, answer: Answer<super::Joined>, now: Millis) {
+        self.owed += usize::from(self.till.redeem(&self.fold, visitor, code, answer, now));
+    }
+
+    /// The place in a class that goes before `number`: the one that this visitor has by a code, until its pass has ended. A pass of another
+    /// number that is alive is not taken away.
+    pub(crate) fn class_place(&self, visitor: &VisitorHash, number: Option<u64>, now: Millis) -> Option<u64> {
+        let (place, at) = (self.fold.classes().number_of(visitor)?, now.not_before(self.fold.at()));
+        let inside = number.is_some_and(|number| number != place && self.fold.is_active(number));
+        (self.fold.standing(place, at) != Standing::Ended && !inside).then_some(place)
+    }
+
     /// The number that the draw gave to this visitor; an error while it is not drawn; `None` for who was not in the lobby.
     pub(crate) fn drawn_number(&self, visitor: &VisitorHash) -> Result<Option<u64>, LineError> {
         let lobby = self.fold.lobby();
@@ -133,8 +176,11 @@ impl Desk {
         lobby.number_of(index).map(Some).ok_or(LineError::Drawing)
     }
 
-    /// Whether a number that this visitor presents can be theirs: those of the lobby are the draw's to give.
+    /// Whether a number that this visitor presents can be theirs: those of the lobby are the draw's to give, those of classes the log's.
     pub(crate) fn may_have(&self, visitor: &VisitorHash, number: u64) -> bool {
+        if class_of(number) != EVERYBODY {
+            return self.fold.classes().number_of(visitor) == Some(number);
+        }
         let count = self.fold.lobby().count();
         count == 0 || number > count || self.drawn_number(visitor) == Ok(Some(number))
     }
@@ -170,35 +216,50 @@ impl Desk {
 
     /// Writes the next entry, if there is anything to say: one group takes all that has piled up, without waiting for more.
     /// Claims for which there is no room are answered here; they changed nothing.
-    pub(crate) fn draft(&mut self, rules: &Rules, frontier: u64, joins_wait: bool, now: Millis) -> Option<Draft> {
+    pub(crate) fn draft(&mut self, rules: &Rules, calls: Calls, joins_wait: bool, now: Millis) -> Option<Draft> {
         let at = now.not_before(self.fold.at());
         let (ended, leaves) = self.take_ended(at);
         let claims = self.take_claims(rules, ended.len() as u64, at);
+        let redeemed = self.till.take(&self.fold, rules, at, &mut self.owed);
         let lobby = self.hall.step(&mut self.fold, rules, &mut self.owed);
         let numbers_to = self.numbers_to(rules, lobby.as_ref(), joins_wait);
         let event = LineEvent {
             at,
             numbers_to,
-            frontier: frontier.max(self.fold.frontier()),
+            frontier: calls.frontier.max(self.fold.frontier()),
             granted: claims.iter().map(|(number, _)| *number).collect(),
             ended,
             gap: self.gap,
             pass_ttl_ms: (rules.room.pass_ttl_ms != self.fold.pass_ttl_ms()).then_some(rules.room.pass_ttl_ms),
-            turn_ms: self.turn_ms(rules, frontier),
+            turn_ms: self.turn_ms(rules, &calls),
+            redeemed: redeemed.iter().map(redeem::Redeeming::event).collect(),
+            classes: self.class_calls(&calls),
             lobby: lobby.as_ref().map(|step| step.event.clone()),
         };
         let numbers = event.numbers_to > self.fold.numbers_to();
         let moves = event.frontier > self.fold.frontier() || numbers || event.gap.is_some() || event.lobby.is_some();
-        if !moves && event.granted.is_empty() && event.ended.is_empty() {
+        let people = event.granted.len() + event.ended.len() + event.redeemed.len() + event.classes.len();
+        if !moves && people == 0 {
             return None;
         }
-        Some(Draft { gap: event.gap.is_some(), event, claims, leaves, lobby })
+        Some(Draft { gap: event.gap.is_some(), event, claims, leaves, redeemed, lobby })
+    }
+
+    /// Up to where each class is called that is.
+    fn class_calls(&self, calls: &Calls) -> Vec<ClassCall> {
+        let classes = (EVERYBODY..).zip(&calls.classes).skip(1).filter(|(_, calls)| **calls > 0);
+        let called = classes.map(|(class, calls)| {
+            let (from, issued) = (self.fold.classes().frontier(class), self.fold.classes().issued(class));
+            ClassCall { class, frontier: (from + calls).min(issued) }
+        });
+        called.collect()
     }
 
     /// Turns are short for those who are called to units that came back: the next in line waits for the same unit.
-    fn turn_ms(&self, rules: &Rules, frontier: u64) -> Option<u64> {
-        let calls = frontier > self.fold.frontier() && self.pilot.calls_returns();
-        rules.room.standby.filter(|_| calls).map(|standby| standby.claim_ms)
+    fn turn_ms(&self, rules: &Rules, calls: &Calls) -> Option<u64> {
+        let called = calls.frontier > self.fold.frontier() || calls.classes.iter().any(|calls| *calls > 0);
+        let returns = called && self.pilot.calls_returns();
+        rules.room.standby.filter(|_| returns).map(|standby| standby.claim_ms)
     }
 
     /// Up to which number the next entry goes: the lobby's when it closes, then blocks for those who join.
@@ -233,31 +294,57 @@ impl Desk {
         (ended.into_iter().collect(), leaves)
     }
 
-    /// Claims that the meter and the cap have room for, lowest number first; `freed` places end with the same entry.
+    /// Claims that the meter and the cap have room for: classes by their shares, in each the lowest number first. `freed` places end
+    /// with the same entry.
     fn take_claims(&mut self, rules: &Rules, freed: u64, at: Millis) -> Vec<(u64, Vec<Answer<Claim>>)> {
         let pace = rules.room.pace_per_minute;
         let Room { meter, places } = self.fold.room(pace, rules.room.active_passes, freed, at);
-        let mut taken = Vec::new();
-        while let Some((number, answers)) = self.claims.pop_first() {
-            self.owed -= answers.len();
-            if let Some(answer) = self.claim_now(number, rules, at) {
-                answers.into_iter().for_each(|to| say(to, answer));
-                continue;
+        let (most, mut taken) = (meter.min(places).min(MAX_ENTRY as u64), BTreeMap::new());
+        while (taken.len() as u64) < most
+            && let Some((number, gate)) = self.next_claim(&rules.settings.shares)
+        {
+            if let Some(answers) = self.answered_now(number, rules, at) {
+                self.gate = gate;
+                taken.insert(number, answers);
             }
-            let so_far = taken.len() as u64;
-            if so_far >= MAX_ENTRY as u64 {
-                self.owed += answers.len();
-                self.claims.insert(number, answers);
-                break;
-            }
-            if so_far < meter.min(places) {
-                taken.push((number, answers));
-                continue;
-            }
-            let no = if so_far >= places { self.no_place() } else { self.no_pace(pace, so_far, at) };
-            answers.into_iter().for_each(|to| say(to, Ok(no)));
+        }
+        let taken: Vec<_> = taken.into_iter().collect();
+        if taken.len() >= MAX_ENTRY {
+            return taken;
+        }
+        let no = if most >= places { self.no_place() } else { self.no_pace(pace, most, at) };
+        while let Some(number) = self.claims.keys().next().copied() {
+            let refused = self.answered_now(number, rules, at).unwrap_or_default();
+            refused.into_iter().for_each(|to| say(to, Ok(no)));
         }
         taken
+    }
+
+    /// The claim whose turn it is, and the gate once it is through.
+    fn next_claim(&self, shares: &Shares) -> Option<(u64, Deal)> {
+        let first =
+            |class: Class| self.claims.range(number(class, 0)..number(class + 1, 0)).next().map(|(number, _)| *number);
+        let mut gate = self.gate;
+        let classes: PerClass<Option<u64>> =
+            std::array::from_fn(|class| first(u8::try_from(class).unwrap_or(EVERYBODY)));
+        match gate.next(|class| classes[class].is_some(), shares) {
+            Some(class) => classes[class].map(|number| (number, gate)),
+            // Of a class that the sale has not got.
+            None => self.claims.keys().next().map(|number| (*number, self.gate)),
+        }
+    }
+
+    /// Takes a claim out; `None`: the fold had the answer.
+    fn answered_now(&mut self, number: u64, rules: &Rules, at: Millis) -> Option<Vec<Answer<Claim>>> {
+        let answers = self.claims.remove(&number)?;
+        self.owed -= answers.len();
+        match self.claim_now(number, rules, at) {
+            Some(answer) => {
+                answers.into_iter().for_each(|to| say(to, answer));
+                None
+            }
+            None => Some(answers),
+        }
     }
 
     fn no_place(&self) -> Claim {
@@ -281,7 +368,7 @@ impl Desk {
     /// # Errors
     /// [`BadLine`] when the fold refuses it; nobody is answered.
     pub(crate) fn appended(&mut self, draft: Draft) -> Result<Written, BadLine> {
-        let called = self.fold.gaps().people(self.fold.frontier(), draft.event.frontier);
+        let mut written = self.written(&draft.event);
         self.fold.apply(self.fold.seq() + 1, &draft.event)?;
         if let Some(LobbyEvent::Closed { count, .. }) = draft.event.lobby {
             self.numbers.skip(count);
@@ -300,8 +387,22 @@ impl Desk {
             }
         }
         draft.leaves.into_iter().for_each(|answer| say(answer, Ok(())));
-        let returns = if draft.event.turn_ms.is_some() { called } else { 0 };
-        Ok(Written { granted: draft.event.granted.len() as u64, returns })
+        draft.redeemed.into_iter().for_each(|one| one.appended(&self.fold));
+        written.bypasses = self.fold.waiting(self.numbers.issued())[0] > 0;
+        Ok(written)
+    }
+
+    /// What an entry does that is not folded yet.
+    fn written(&self, event: &LineEvent) -> Written {
+        let mut classes = [0; CLASSES];
+        for call in &event.classes {
+            if let Some(called) = classes.get_mut(usize::from(call.class)) {
+                *called = call.frontier - self.fold.classes().frontier(call.class).min(call.frontier);
+            }
+        }
+        let everybody = self.fold.gaps().people(self.fold.frontier(), event.frontier);
+        let returns = event.turn_ms.map_or(0, |_| everybody + classes.iter().sum::<u64>());
+        Written { granted: event.granted.len() as u64, returns, classes, bypasses: false }
     }
 
     /// The entry is not in the log as far as known. Nobody is told that anything happened; ends are written again.
@@ -314,6 +415,7 @@ impl Desk {
         self.ended.extend(draft.event.ended);
         draft.claims.into_iter().flat_map(|(_, answers)| answers).for_each(|answer| say(answer, Err(error)));
         draft.leaves.into_iter().for_each(|answer| say(answer, Err(error)));
+        draft.redeemed.into_iter().for_each(|one| one.refuse(error));
         let coming = draft.lobby.into_iter().flat_map(|step| step.coming);
         coming.flat_map(|(_, answers)| answers).for_each(|answer| say(answer, Err(error)));
     }
@@ -325,6 +427,7 @@ impl Desk {
         let claims = std::mem::take(&mut self.claims);
         claims.into_values().flatten().for_each(|answer| say(answer, Err(error)));
         self.hall.close(error);
+        self.till.close(error);
         let leaves = std::mem::take(&mut self.leaves);
         leaves.into_values().flatten().for_each(|answer| say(answer, Err(error)));
         std::mem::take(&mut self.ended)

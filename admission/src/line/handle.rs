@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use domain::{Millis, SaleId, VisitorHash};
+use domain::{Code, Millis, SaleId, VisitorHash};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -132,6 +132,12 @@ pub enum LineError {
     /// The operator takes no new visitors into the line.
     #[error("nobody new may join this line")]
     NotJoining,
+    /// The code was used as often as it may be, or this visitor's place by code was.
+    #[error("the code is used up")]
+    CodeUsed,
+    /// As many visitors have a place in the class as may.
+    #[error("the class is full")]
+    ClassFull,
     /// The sale has closed.
     #[error("the sale is closed")]
     Closed,
@@ -154,6 +160,8 @@ impl LineError {
             Self::Drawing => "drawing",
             Self::Paused => "paused",
             Self::NotJoining => "not_joining",
+            Self::CodeUsed => "code_used",
+            Self::ClassFull => "class_full",
             Self::Closed => "closed",
             Self::Unpaid(_) => "unpaid",
         }
@@ -198,6 +206,7 @@ pub struct LineStatus {
 pub(crate) enum Request {
     Come { visitor: VisitorHash, answer: oneshot::Sender<Result<Came, LineError>> },
     Join { visitor: VisitorHash, presented: Option<u64>, fee: Fee, answer: oneshot::Sender<Result<Joined, LineError>> },
+    Redeem { visitor: VisitorHash, code: Code, answer: oneshot::Sender<Result<Joined, LineError>> },
     Claim { visitor: VisitorHash, number: u64, answer: oneshot::Sender<Result<Claim, LineError>> },
     Leave { number: u64, answer: oneshot::Sender<Result<(), LineError>> },
 }
@@ -316,6 +325,21 @@ impl Line {
     pub async fn join_for(&self, visitor: VisitorHash, presented: Option<u64>, fee: Fee) -> Result<Joined, LineError> {
         let (answer, answered) = oneshot::channel();
         let answer = self.ask(Request::Join { visitor, presented, fee, answer }, answered).await;
+        if self.from == From::Here {
+            self.calls.join(&answer);
+        }
+        answer
+    }
+
+    /// A place in the class that a code lets into. Ingress has found the code good; whether it may be used once more is decided by the
+    /// log, and answered only when that has it. Who has a place by a code already keeps it, and uses nothing.
+    ///
+    /// # Errors
+    /// [`LineError`]; every one may be repeated and then gives the same place. [`LineError::CodeUsed`] and [`LineError::ClassFull`]: no
+    /// place, nothing is used.
+    pub async fn redeem(&self, visitor: VisitorHash, code: Code) -> Result<Joined, LineError> {
+        let (answer, answered) = oneshot::channel();
+        let answer = self.ask(Request::Redeem { visitor, code, answer }, answered).await;
         if self.from == From::Here {
             self.calls.join(&answer);
         }

@@ -7,6 +7,7 @@ mod send;
 use std::time::Duration;
 
 use domain::limits::{HEARTBEAT_MS, LEASE_EVERY_MS, MAX_OWNER_QUEUE, STEP_MS};
+use domain::number::{EVERYBODY, class_of};
 use domain::spread::Owned;
 use domain::{Millis, Phase, VisitorHash};
 use futures_util::future::BoxFuture;
@@ -23,7 +24,7 @@ use super::owner::LineOwner;
 use super::places::{For, Join, Places, Present};
 use super::publish::Told;
 use super::rules::Rules;
-use super::{Fee, Joined, LineError, LineStatus};
+use super::{Claim, Fee, Joined, LineError, LineStatus};
 use crate::fold::Standing;
 use crate::lobby::Order;
 use crate::step::{Answered, Binding};
@@ -237,6 +238,10 @@ impl<'a> Server<'a> {
             Request::Join { visitor, presented, fee, answer } => match rules.phase {
                 Phase::Scheduled => say(answer, Err(LineError::NotOpen)),
                 Phase::Closed => say(answer, Err(LineError::Closed)),
+                Phase::Open | Phase::Paused if self.desk.class_place(&visitor, presented, now).is_some() => {
+                    let place = self.desk.class_place(&visitor, presented, now);
+                    say(answer, place.map(|number| Joined { number, new: false }).ok_or(LineError::Unavailable));
+                }
                 Phase::Open | Phase::Paused => {
                     // A number beyond the log is none of ours: only a ledger that lost data has such tickets.
                     let known = presented.filter(|number| (1..=self.desk.fold.numbers_to()).contains(number));
@@ -249,19 +254,40 @@ impl<'a> Server<'a> {
                     }
                 }
             },
+            Request::Redeem { visitor, code, answer } => match rules.phase {
+                Phase::Scheduled => say(answer, Err(LineError::NotOpen)),
+                Phase::Closed => say(answer, Err(LineError::Closed)),
+                Phase::Open | Phase::Paused
+                    if !rules.joining && self.desk.class_place(&visitor, None, now).is_none() =>
+                {
+                    say(answer, Err(LineError::NotJoining));
+                }
+                Phase::Open | Phase::Paused => self.desk.redeem(visitor, code, answer, now),
+            },
             // Who shows a number that the draw gave to another was told a wrong order; it is shown right in a moment.
             Request::Claim { visitor, number, answer } if !self.desk.may_have(&visitor, number) => {
                 let error = self.desk.drawn_number(&visitor).err().unwrap_or(LineError::Unavailable);
                 say(answer, Err(error));
             }
+            Request::Claim { visitor, number, answer } if self.better(&visitor, number, now).is_some() => {
+                let better = self.better(&visitor, number, now).map(Claim::Superseded);
+                say(answer, better.ok_or(LineError::Unavailable));
+            }
             Request::Claim { visitor, number, answer } => match self.desk.claim_now(number, rules, now) {
                 Some(known) => say(answer, known),
+                // The log knows whose place in a class it is; Redis has no say.
+                None if class_of(number) != EVERYBODY => self.desk.claim(number, answer),
                 None => {
                     self.places.present(Present { visitor, number, replace: None, tries: 0, why: For::Claim(answer) });
                 }
             },
             Request::Leave { number, answer } => self.desk.leave(number, answer),
         }
+    }
+
+    /// A place by code goes before one in everybody's line: one person, one turn at a time.
+    fn better(&self, visitor: &VisitorHash, number: u64, now: Millis) -> Option<u64> {
+        self.desk.class_place(visitor, Some(number), now).filter(|place| *place != number)
     }
 
     /// The place that a visitor shows who joins. The number that the draw gave is the place, as long as it is not used; behind it

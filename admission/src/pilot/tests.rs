@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::meter::per_second;
+use crate::step::Shares;
 
 const TTL: u64 = 20_000;
 const GRACE: u64 = 4_000;
@@ -41,6 +42,7 @@ impl World {
             pace_per_minute: u32::try_from(1 + random.below(3_000)).unwrap(),
             active_passes: u32::try_from(1 + random.below(200)).unwrap(),
             units_per_visitor: Some(2),
+            shares: Shares::ONE_LINE,
         };
         let mut world = Self {
             fold: LineFold::new(GRACE),
@@ -207,7 +209,7 @@ proptest! {
 fn a_new_owner_goes_on_within_one_step() {
     let mut random = Random(7);
     let mut world = World::new(&mut random);
-    world.settings = Settings { pace_per_minute: 6_000, active_passes: 1_000, units_per_visitor: Some(2) };
+    world.settings = Settings { pace_per_minute: 6_000, active_passes: 1_000, ..world.settings };
     world.stock.free = 100_000;
     for _ in 0..20 {
         world.now = world.now.plus(100);
@@ -222,7 +224,7 @@ fn a_new_owner_goes_on_within_one_step() {
 fn a_resumed_line_begins_slowly() {
     let mut random = Random(7);
     let mut world = World::new(&mut random);
-    world.settings = Settings { pace_per_minute: 6_000, active_passes: 1_000, units_per_visitor: None };
+    world.settings = Settings { pace_per_minute: 6_000, active_passes: 1_000, ..world.settings };
     world.stock.free = 100_000;
     let look = Look { resumed: Some((world.now, 30_000)), ..world.look() };
     let settings = world.settings;

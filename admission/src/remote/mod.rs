@@ -215,6 +215,7 @@ async fn run(line: &Line, ask: Ask) -> Answer {
         Ask::Come(visitor) => Answer::Come(line.come(visitor).await),
         Ask::Join(visitor, presented) => Answer::Join(line.join(visitor, presented).await),
         Ask::Pay(visitor, presented, fee) => Answer::Join(line.join_for(visitor, presented, fee).await),
+        Ask::Redeem(visitor, code) => Answer::Join(line.redeem(visitor, code).await),
         Ask::Claim(visitor, number) => Answer::Claim(line.claim(visitor, number).await),
         Ask::Leave(number) => Answer::Leave(line.leave_of(number).await),
     }

@@ -1,6 +1,6 @@
 //! Requests and answers as they are written.
 
-use domain::VisitorHash;
+use domain::{Code, VisitorHash};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -35,6 +35,7 @@ pub(super) enum Ask {
     Join(VisitorHash, Option<u64>),
     /// A join that has its price. Where nothing is asked [`Ask::Join`] is sent, which the version before reads.
     Pay(VisitorHash, Option<u64>, Fee),
+    Redeem(VisitorHash, Code),
     Claim(VisitorHash, u64),
     Leave(u64),
 }
@@ -78,6 +79,8 @@ pub(super) fn split(request: Request) -> (Ask, Sink) {
             (Ask::Join(visitor, presented), Sink::Join(answer))
         }
         Request::Join { visitor, presented, fee, answer } => (Ask::Pay(visitor, presented, fee), Sink::Join(answer)),
+        // A place in a class is a place.
+        Request::Redeem { visitor, code, answer } => (Ask::Redeem(visitor, code), Sink::Join(answer)),
         Request::Claim { visitor, number, answer } => (Ask::Claim(visitor, number), Sink::Claim(answer)),
         Request::Leave { number, answer } => (Ask::Leave(number), Sink::Leave(answer)),
     }

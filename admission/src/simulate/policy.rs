@@ -115,6 +115,8 @@ impl Own {
             gap: None,
             pass_ttl_ms: (self.fold.pass_ttl_ms() == 0).then_some(self.pass_ttl_ms),
             turn_ms: None,
+            redeemed: Vec::new(),
+            classes: Vec::new(),
             lobby: None,
         };
         self.fold.apply(self.fold.seq() + 1, &event)?;

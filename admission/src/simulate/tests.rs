@@ -9,7 +9,12 @@ use crate::step::{Binding, Settings};
 fn sale() -> Sale {
     Sale {
         units: 2_000,
-        settings: Settings { pace_per_minute: 3_000, active_passes: 300, units_per_visitor: Some(1) },
+        settings: Settings {
+            pace_per_minute: 3_000,
+            active_passes: 300,
+            units_per_visitor: Some(1),
+            shares: crate::step::Shares::ONE_LINE,
+        },
         pass_ttl_ms: 120_000,
         claim_grace_ms: 30_000,
         hold_ttl_ms: 120_000,

@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 
-const SETTINGS: Settings = Settings { pace_per_minute: 6_000, active_passes: 1_000, units_per_visitor: Some(4) };
+const SETTINGS: Settings =
+    Settings { pace_per_minute: 6_000, active_passes: 1_000, units_per_visitor: Some(4), shares: Shares::ONE_LINE };
 
 fn seen(gaps: &Gaps) -> Observation<'_> {
     Observation {
@@ -18,6 +19,8 @@ fn seen(gaps: &Gaps) -> Observation<'_> {
         freed: 0,
         stay_ms: 60_000,
         show_permille: 1_000,
+        waiting: [0; CLASSES],
+        deal: Deal::default(),
         takes: Takes::CAUTIOUS,
         stock: Some(Stock { free: 100_000, ..Stock::default() }),
         health_permille: 1_000,

@@ -1,6 +1,8 @@
 //! A visitor's own view of the line: a pure function of the ticket's number and what everybody is shown.
 //! Called once per poll, so it allocates nothing.
 
+use domain::number::{Class, class_of};
+
 use super::Snapshot;
 use super::stock::Band;
 use crate::step::Binding;
@@ -95,9 +97,8 @@ pub struct Place {
 /// The view of ticket `number`. `jitter` is any random number: it spreads the polls by a fifth to either side.
 #[must_use]
 pub fn place(number: u64, line: &Snapshot, jitter: u32) -> Place {
-    let called = number <= line.frontier;
-    let ahead = if called { 0 } else { line.gaps.people(line.frontier, number - 1) };
-    let wait = if called { Some(Wait { p50_ms: 0, p90_ms: 0 }) } else { wait(ahead, line) };
+    let (called, ahead) = (line.ahead(number).is_none(), line.ahead(number).unwrap_or(0));
+    let wait = if called { Some(Wait { p50_ms: 0, p90_ms: 0 }) } else { wait(ahead, line, class_of(number)) };
     let state = match line.band {
         Some(Band::SoldOut) if line.standby.is_some_and(|standby| ahead < standby.places.into()) => PlaceState::Standby,
         Some(Band::SoldOut) => PlaceState::Released,
@@ -148,17 +149,22 @@ pub fn jittered(ms: u64, jitter: u32) -> u64 {
 /// From what the line did in the last minute. While the pace alone holds it, or nobody else waits, it moves at the pace;
 /// while something else holds it, it moves as it did. Nine of ten waits end before the line has moved at two thirds of
 /// that: places are given back unevenly, and the turns of people who do not come pass on only after the grace period.
-fn wait(ahead: u64, line: &Snapshot) -> Option<Wait> {
+///
+/// A class moves at its share of that while others wait.
+fn wait(ahead: u64, line: &Snapshot, class: Class) -> Option<Wait> {
     let pace = u64::from(line.pace_per_minute);
     let speed = match line.binding {
         Binding::Pace | Binding::Line => pace,
         Binding::Cap | Binding::Flow | Binding::Health | Binding::Stock => line.called.min(pace),
         Binding::Closed | Binding::Unknown => 0,
     };
+    // In thousandths: a small share of a slow line is slow, and no standstill.
+    let speed = speed.saturating_mul(line.share_permille(class));
     if speed == 0 {
         return None;
     }
-    let ms = |speed_thirds: u64| (ahead.saturating_add(1).saturating_mul(180_000) / speed_thirds).min(WAIT_MOST_MS);
+    let people = ahead.saturating_add(1).saturating_mul(180_000_000);
+    let ms = |speed_thirds: u64| (people / speed_thirds).min(WAIT_MOST_MS);
     Some(Wait { p50_ms: ms(speed * 3), p90_ms: ms(speed * 2) })
 }
 

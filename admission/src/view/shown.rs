@@ -4,6 +4,7 @@ use domain::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::draw::Seed;
+use crate::fold::classes::Classes;
 use crate::lobby::{Lobby, Order};
 use crate::step::{Binding, Gaps};
 
@@ -30,9 +31,30 @@ pub struct Shown {
     /// Numbers in front of the frontier that nobody stands behind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<(u64, u64)>,
+    /// The classes in their order, as far as somebody has a place in one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ShownClass>,
     /// The lobby; absent where nobody came early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lobby: Option<ShownLobby>,
+}
+
+/// One class. Both are in the log before they stand here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ShownClass {
+    /// Places given out.
+    pub issued: u64,
+    /// Places up to here may enter.
+    pub frontier: u64,
+}
+
+impl ShownClass {
+    /// What the fold says.
+    #[must_use]
+    pub fn of(classes: &Classes) -> Vec<Self> {
+        let one = |class| Self { issued: classes.issued(class), frontier: classes.frontier(class) };
+        (1..).take(classes.count()).map(one).collect()
+    }
 }
 
 /// What everybody may know of a lobby. All of it is in the log before it stands here.
@@ -79,7 +101,7 @@ impl Shown {
         gaps.ranges().iter().filter(|(_, last)| *last > frontier).take(MAX_GAPS).copied().collect()
     }
 
-    /// As text for Redis: below 6 KiB, with 64 gaps of the longest numbers and the longest public value.
+    /// As text for Redis: below 7 KiB, with 64 gaps and all classes of the longest numbers and the longest public value.
     #[must_use]
     pub fn encode(&self) -> String {
         // Numbers and names only: writing them as JSON cannot fail. An empty text is read as nothing known.
@@ -111,6 +133,7 @@ mod tests {
             unclaimed: u64::MAX,
             binding: Binding::Unknown,
             gaps: Shown::gaps_of(&gaps, u64::MAX / 2 + 3),
+            classes: vec![ShownClass { issued: u64::MAX, frontier: u64::MAX }; domain::limits::MAX_CLASSES],
             lobby: Some(ShownLobby {
                 count: u64::MAX,
                 root: Some(Digest([255; 32])),
@@ -121,7 +144,7 @@ mod tests {
         };
         assert_eq!(shown.gaps.len(), MAX_GAPS);
         assert_eq!(shown.gaps[0].0, u64::MAX / 2 + 3, "one that the frontier is in still counts");
-        assert!(shown.encode().len() < 6_144 && 6_144 <= domain::limits::MAX_LINE_DOC_BYTES);
+        assert!(shown.encode().len() < 7_168 && 7_168 <= domain::limits::MAX_LINE_DOC_BYTES);
         assert_eq!(Shown::decode(&shown.encode()), Some(shown));
     }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use domain::number::{Class, EVERYBODY, class_of, place_in};
 use domain::{ItemId, Millis, Phase, SaleDoc, Standby};
 use lua::lane::LaneStock;
 
-use super::shown::{Shown, ShownLobby};
+use super::shown::{Shown, ShownClass, ShownLobby};
 use super::stock::{Band, ItemStock};
 use crate::draw::Places;
-use crate::step::{Binding, Gaps, Stock};
+use crate::step::{Binding, CLASSES, Gaps, PerClass, Shares, Stock};
 
 /// One process' picture of a sale's line and stock. Staleness only ever says "wait": the frontier was logged before
 /// anybody learnt of it, and the line's owner decides.
@@ -24,6 +25,10 @@ pub struct Snapshot {
     pub gaps: Gaps,
     /// The sale's pace.
     pub pace_per_minute: u32,
+    /// The classes in their order: the highest figures this process has ever seen.
+    pub classes: Vec<ShownClass>,
+    /// What each class gets of the pace while others wait.
+    pub shares: Shares,
     /// Who waits on when everything is sold; `None`: nobody.
     pub standby: Option<Standby>,
     /// People called in the last minute.
@@ -117,6 +122,7 @@ impl Snapshot {
         let mut next = self.clone();
         next.pace_per_minute = doc.room().map_or(0, |room| room.pace_per_minute);
         next.standby = doc.room().and_then(|room| room.standby);
+        next.shares = doc.room().map_or(Shares::ONE_LINE, |room| Shares::of(&room.classes));
         if let Some(line) = &looked.line {
             next.see_line(line);
         }
@@ -137,6 +143,13 @@ impl Snapshot {
     fn see_line(&mut self, line: &LineLooked) {
         self.frontier = self.frontier.max(line.frontier);
         self.issued = self.issued.max(line.shown.issued).max(self.frontier);
+        if self.classes.len() < line.shown.classes.len() {
+            self.classes.resize(line.shown.classes.len(), ShownClass::default());
+        }
+        for (known, shown) in self.classes.iter_mut().zip(&line.shown.classes) {
+            known.frontier = known.frontier.max(shown.frontier);
+            known.issued = known.issued.max(shown.issued).max(known.frontier);
+        }
         self.called = line.shown.called;
         self.inside = line.shown.active.saturating_add(line.shown.unclaimed);
         self.binding = line.shown.binding;
@@ -167,6 +180,35 @@ impl Snapshot {
     #[must_use]
     pub fn number_of(&self, index: u64) -> Option<u64> {
         self.lobby.as_ref()?.places.as_ref()?.of(index).map(u64::from)
+    }
+
+    /// Up to which place a class is called.
+    #[must_use]
+    pub fn frontier_of(&self, class: Class) -> u64 {
+        let class = usize::from(class).checked_sub(1).map(|at| self.classes.get(at));
+        class.map_or(self.frontier, |class| class.map_or(0, |class| class.frontier))
+    }
+
+    /// People in front of a place who are not called; `None`: it is called itself.
+    #[must_use]
+    pub fn ahead(&self, number: u64) -> Option<u64> {
+        let (class, place) = (class_of(number), place_in(number));
+        let frontier = self.frontier_of(class);
+        if place <= frontier {
+            return None;
+        }
+        Some(if class == EVERYBODY { self.gaps.people(frontier, place - 1) } else { place - 1 - frontier })
+    }
+
+    /// The part of the calls, of 1,000, that goes to a class while those wait who do.
+    #[must_use]
+    pub fn share_permille(&self, class: Class) -> u64 {
+        let mut waiting: PerClass<u64> = [0; CLASSES];
+        waiting[0] = self.issued.saturating_sub(self.frontier);
+        for (waiting, class) in waiting.iter_mut().skip(1).zip(&self.classes) {
+            *waiting = class.issued - class.frontier;
+        }
+        self.shares.permille(class.into(), &waiting)
     }
 
     fn see_stock(&mut self, lanes: &[LaneStock], doc: &SaleDoc) {
@@ -217,8 +259,11 @@ impl Snapshot {
     }
 
     fn shows_the_same(&self, other: &Self) -> bool {
-        let line = |shot: &Self| (shot.frontier, shot.pace_per_minute, shot.standby, shot.is_being_drawn());
+        let line =
+            |shot: &Self| (shot.frontier, shot.pace_per_minute, shot.standby, shot.shares, shot.is_being_drawn());
+        let classes = |shot: &Self| shot.classes.iter().map(|class| class.frontier).collect::<Vec<_>>();
         line(self) == line(other)
+            && classes(self) == classes(other)
             && self.items.iter().map(|item| item.band).eq(other.items.iter().map(|item| item.band))
     }
 }

@@ -6,7 +6,9 @@ use domain::limits::PASS_SKEW_MS;
 
 use crate::lobby::step;
 use crate::moves::take;
-use crate::state::{CAP, Entry, Hall, Owner, PACE, Rules, State, TICK_MS, TTL_MS, VISITORS, bit, numbers};
+use crate::state::{
+    CAP, Entry, Hall, MOST, Owner, PACE, Rules, State, TICK_MS, TTL_MS, VISITORS, bit, numbers, pseudo, real,
+};
 
 pub fn check(state: &State) -> Result<(), String> {
     if let Some(why) = state.broken {
@@ -16,6 +18,7 @@ pub fn check(state: &State) -> Result<(), String> {
     // The fold refuses: a frontier that goes back, a pass beyond it, a number granted twice, time that goes back.
     let fold = state.fold(head).map_err(|why| format!("L2, L4, L7: {why}"))?;
     crate::lobby::check(state, &fold)?;
+    crate::codes::check(state, &fold)?;
     for a in 0..VISITORS {
         if (0..a).any(|b| state.tickets[a] & state.tickets[b] != 0) {
             return Err("L1: two visitors hold one number".into());
@@ -28,7 +31,7 @@ pub fn check(state: &State) -> Result<(), String> {
             return Err(format!("I3: the answered pass of {number} is not in the log"));
         }
     }
-    let alive = (1..=crate::state::MOST)
+    let alive = (1..=crate::state::MOST + crate::state::PLACES)
         .filter(|n| state.left & bit(*n) == 0 && logged(*n).is_some_and(|end| state.real_ms() < end))
         .count();
     if alive > CAP as usize {
@@ -87,20 +90,20 @@ pub fn drain(from: &State) -> Result<(), String> {
         (0..lobby.count()).filter_map(|n| lobby.number_of(n)).map(|n| bit(u8::try_from(n).unwrap())).sum::<u16>();
     for number in numbers(waiting) {
         let mut fold = state.fold(u8::try_from(state.log.len()).unwrap()).map_err(|why| format!("L8: {why}"))?;
-        if fold.used(number.into()) {
+        if fold.used(real(number)) {
             continue;
         }
         state.now += u8::try_from((TTL_MS + PASS_SKEW_MS) / TICK_MS).unwrap() + 2;
         let at = state.clock(0).not_before(fold.at());
-        let ended: u16 = fold.overdue(at, 64).map(|n| bit(u8::try_from(n).unwrap())).sum();
+        let ended: u16 = fold.overdue(at, 64).map(|n| bit(pseudo(n))).sum();
         let to = u8::try_from(fold.numbers_to()).unwrap();
         let mut gaps = fold.gaps().clone();
         if let Some((first, last)) = gap {
             gaps.add(first.into(), last.into());
         }
-        let mut front = fold.frontier();
+        let (mut front, called) = (fold.frontier(), u8::try_from(fold.classes().frontier(1)).unwrap());
         for _ in 0..=to {
-            if front < u64::from(number) {
+            if number <= MOST && front < u64::from(number) {
                 front = gaps.advance(front, to.into(), 1).0;
             }
         }
@@ -112,9 +115,11 @@ pub fn drain(from: &State) -> Result<(), String> {
             ended,
             gap: gap.take(),
             hall: Hall::Nothing,
+            redeems: 0,
+            class_front: if number > MOST { called.max(number - MOST) } else { 0 },
         };
         let room = fold.room(PACE, CAP, u64::from(ended.count_ones()), at);
-        if fold.standing(number.into(), at) == Standing::Ended || room.meter == 0 || room.places == 0 {
+        if fold.standing(real(number), at) == Standing::Ended || room.meter == 0 || room.places == 0 {
             return Err(format!("L8: ticket {number} never gets in: {room:?}"));
         }
         state.log.push(entry);

@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod check;
+mod codes;
 mod lobby;
 mod moves;
 mod search;
@@ -76,6 +77,34 @@ fn a_lobby_keeps_its_receipts_and_its_order_whoever_owns_the_line() {
     holds("lobby, Redis is lost", &State::lobby(lost));
     let unknown = Budget { owners: 1, unknown_appends: 2, ticks: 2, ..Budget::default() };
     holds("lobby, unknown appends", &State::lobby(unknown));
+}
+
+#[test]
+fn a_code_is_used_as_often_as_it_may_be_whoever_owns_the_line() {
+    let owners = Budget { owners: 2, ticks: 3, ..Budget::default() };
+    holds("codes, take-overs, clocks that differ", &State::codes(owners));
+    let lost = Budget { owners: 1, losses: 1, ticks: 2, ..Budget::default() };
+    holds("codes, Redis is lost", &State::codes(lost));
+    let unknown = Budget { owners: 1, unknown_appends: 2, ticks: 2, ..Budget::default() };
+    holds("codes, unknown appends", &State::codes(unknown));
+}
+
+#[test]
+fn a_code_answered_before_it_is_logged_is_used_by_nobody() {
+    let start = State::codes(Budget { owners: 1, ..Budget::default() });
+    breaks("code answered before the log", &start, Rules { code_log_first: false, ..Rules::default() }, "L10");
+}
+
+#[test]
+fn a_code_whose_uses_its_owner_counts_is_used_again_by_the_next_owner() {
+    let start = State::codes(Budget { owners: 1, ..Budget::default() });
+    breaks("uses by the owner", &start, Rules { uses_by_log: false, ..Rules::default() }, "L2");
+}
+
+#[test]
+fn a_meter_for_each_class_lets_too_many_in() {
+    let start = State::codes(Budget::default());
+    breaks("a meter for each class", &start, Rules { one_meter: false, ..Rules::default() }, "I7");
 }
 
 #[test]

@@ -4,10 +4,11 @@ use admission::fold::{LineFold, Standing};
 use domain::Millis;
 use domain::limits::PASS_SKEW_MS;
 
-use crate::lobby;
 use crate::state::{
-    BLOCK, CAP, Entry, Hall, Late, MOST, Owner, PACE, Redis, Rules, State, VISITORS, bit, numbers, visitor,
+    BLOCK, CAP, Entry, Hall, Late, MOST, Owner, PACE, Redis, Rules, State, VISITORS, bit, numbers, pseudo, real,
+    visitor,
 };
+use crate::{codes, lobby};
 
 pub type Moves = Vec<(String, State)>;
 
@@ -19,6 +20,7 @@ pub fn moves(state: &State, rules: Rules) -> Moves {
                 let fold = state.fold(owner.head).expect("an owner folds what it has read");
                 visitors(state, rules, i, owner, &fold, &mut all);
                 lobby::moves(state, rules, i, owner, &fold, &mut all);
+                codes::moves(state, rules, i, owner, &fold, &mut all);
                 entries(state, rules, i, owner, fold, &mut all);
                 publish(state, i, owner, &mut all);
             }
@@ -38,7 +40,7 @@ fn visitors(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFol
     for v in 0..VISITORS {
         join(state, rules, i, owner, fold, v, all);
         for number in numbers(state.tickets[v]) {
-            match fold.standing(number.into(), now) {
+            match fold.standing(real(number), now) {
                 Standing::Called => claim(state, rules, i, fold, v, number, all),
                 Standing::Inside(expires) => {
                     let mut next = state.clone();
@@ -90,6 +92,14 @@ fn join(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFold, v
 fn claim(state: &State, rules: Rules, i: usize, fold: &LineFold, v: usize, number: u8, all: &mut Moves) {
     let mut next = state.clone();
     let known = state.redis.tickets[v];
+    if number > MOST {
+        // The log knows whose place it is; Redis has no say.
+        if fold.classes().number_of(&visitor(v)) == Some(real(number)) {
+            next.owners[i].as_mut().unwrap().claims |= bit(number);
+        }
+        all.push((format!("visitor {v} claims place {} of the class at owner {i}", number - MOST), next));
+        return;
+    }
     if known == 0 || number < known || fold.used(known.into()) {
         next.redis.tickets[v] = number;
     }
@@ -121,8 +131,8 @@ fn entries(state: &State, rules: Rules, i: usize, owner: &Owner, mut fold: LineF
     );
     let at = state.clock(i).not_before(fold.at());
     let due = if rules.skew { at } else { at.plus(PASS_SKEW_MS) };
-    let mut ended: u16 = fold.overdue(due, 64).map(|n| bit(u8::try_from(n).unwrap())).sum();
-    ended |= numbers(owner.ends).filter(|n| fold.is_active((*n).into())).map(bit).sum::<u16>();
+    let mut ended: u16 = fold.overdue(due, 64).map(|n| bit(pseudo(n))).sum();
+    ended |= numbers(owner.ends).filter(|n| fold.is_active(real(*n))).map(bit).sum::<u16>();
     let granted = grants(state, rules, owner, &mut fold, ended, at);
     let to = if may_count && owner.next > owner.to && fold.numbers_to() < MOST.into() {
         fold.numbers_to() + u64::from(BLOCK)
@@ -133,9 +143,12 @@ fn entries(state: &State, rules: Rules, i: usize, owner: &Owner, mut fold: LineF
     let front = u8::try_from(fold.frontier()).unwrap();
     let (called, _) = fold.gaps().advance(fold.frontier(), u64::from(owner.next - 1), 1);
     let called = if may_call { u8::try_from(called).unwrap() } else { front };
-    for front in [front, called] {
-        let entry = Entry { at: at.0, to, front, granted, ended, gap: owner.gap, hall: Hall::Nothing };
+    let redeems = owner.till;
+    for (front, class_front) in [(front, 0), (called, 0), (front, codes::next_call(&fold))] {
+        let entry =
+            Entry { at: at.0, to, front, granted, ended, gap: owner.gap, hall: Hall::Nothing, redeems, class_front };
         let says = granted | ended != 0
+            || redeems | class_front != 0
             || u64::from(to) > fold.numbers_to()
             || u64::from(front) > fold.frontier()
             || owner.gap.is_some();
@@ -162,8 +175,10 @@ fn grants(state: &State, rules: Rules, owner: &Owner, fold: &mut LineFold, ended
     }
     let mut granted = 0_u16;
     for number in numbers(owner.claims) {
-        let called = fold.standing(number.into(), at) == Standing::Called;
-        if called && u64::from(granted.count_ones()) < room.meter.min(room.places) {
+        let called = fold.standing(real(number), at) == Standing::Called;
+        let of_class = |n: u8| n > MOST;
+        let same = numbers(granted).filter(|n| rules.one_meter || of_class(*n) == of_class(number)).count();
+        if called && (same as u64) < room.meter.min(room.places) {
             granted |= bit(number);
         }
     }
@@ -193,8 +208,9 @@ pub fn append(state: &State, i: usize, owner: &Owner, entry: Entry, all: &mut Mo
             true => continue,
             false => next.late = Some(Late { fence: owner.fence, head: owner.head, entry }),
         }
-        // Nobody is answered; those who claimed ask again.
-        next.owners[i].as_mut().unwrap().claims = 0;
+        // Nobody is answered; those who claimed or redeemed ask again.
+        let owner = next.owners[i].as_mut().unwrap();
+        (owner.claims, owner.till) = (0, 0);
         all.push((format!("{name}, nobody sees it end, applied {applied}"), next));
     }
 }
@@ -206,9 +222,11 @@ fn appended(next: &mut State, i: usize, entry: Entry) {
     owner.gap = None;
     owner.claims = 0;
     owner.ends = 0;
+    owner.till = 0;
     let fold = next.fold(u8::try_from(next.log.len()).unwrap());
     let Ok(fold) = fold else { return };
     lobby::appended(next, i, entry, &fold);
+    codes::appended(next, i, entry, &fold);
     for number in numbers(entry.granted) {
         answer(next, number, entry.at + fold.pass_ttl_ms());
     }
@@ -246,7 +264,8 @@ pub fn take(next: &mut State, rules: Rules, i: usize) {
     let to = u8::try_from(fold.numbers_to()).unwrap();
     let gap = fold.gap_behind(issued).map(|(a, b)| (u8::try_from(a).unwrap(), u8::try_from(b).unwrap()));
     let (first, gap) = if rules.new_block { (to + 1, gap) } else { (u8::try_from(issued).unwrap() + 1, None) };
-    next.owners[i] = Some(Owner { fence: next.fence, head, from: head, next: first, to, gap, claims: 0, ends: 0 });
+    next.owners[i] =
+        Some(Owner { fence: next.fence, head, from: head, next: first, to, gap, claims: 0, ends: 0, till: 0, own: 0 });
 }
 
 fn faults(state: &State, _rules: Rules, all: &mut Moves) {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use admission::draw::Seed;
 use admission::fold::{BadLine, LineFold};
-use domain::{Digest, LineEvent, LobbyEvent, Millis, SaleId, VisitorHash};
+use domain::number::{EVERYBODY, class_of, number, place_in};
+use domain::{ClassCall, CodeHash, Digest, LineEvent, LobbyEvent, Millis, Redeemed, SaleId, VisitorHash};
 
 /// Visitors.
 pub const VISITORS: usize = 3;
@@ -20,6 +21,12 @@ pub const CAP: u32 = 1;
 pub const BLOCK: u8 = 2;
 /// Highest number that is given out.
 pub const MOST: u8 = 6;
+/// Places of the class; here they have the numbers behind [`MOST`].
+pub const PLACES: u8 = 2;
+/// The one code there is, and how many visitors may use it.
+pub const CODE: CodeHash = CodeHash([7; 16]);
+/// See [`CODE`].
+pub const USES: u32 = 1;
 /// Entries of the log.
 pub const ENTRIES: usize = 7;
 /// Entries of a log that begins with a lobby.
@@ -67,6 +74,12 @@ pub struct Rules {
     pub close_before_numbers: bool,
     /// Nobody is called before the order is in the log.
     pub draw_before_calls: bool,
+    /// A place by a code is answered after its entry is in the log.
+    pub code_log_first: bool,
+    /// How often a code was used is counted in the log, not by its owner.
+    pub uses_by_log: bool,
+    /// One meter counts the passes of all classes.
+    pub one_meter: bool,
 }
 
 impl Default for Rules {
@@ -82,6 +95,9 @@ impl Default for Rules {
             closed_by_log: true,
             close_before_numbers: true,
             draw_before_calls: true,
+            code_log_first: true,
+            uses_by_log: true,
+            one_meter: true,
         }
     }
 }
@@ -107,6 +123,21 @@ pub struct Entry {
     pub ended: u16,
     pub gap: Option<(u8, u8)>,
     pub hall: Hall,
+    /// Visitors who redeem the code.
+    pub redeems: u8,
+    /// Places of the class that may enter, up to; 0: nothing is said.
+    pub class_front: u8,
+}
+
+/// The number as the line knows it.
+pub fn real(n: u8) -> u64 {
+    if n <= MOST { n.into() } else { number(1, (n - MOST).into()) }
+}
+
+/// The other way round.
+pub fn pseudo(number: u64) -> u8 {
+    let place = u8::try_from(place_in(number)).unwrap();
+    if class_of(number) == EVERYBODY { place } else { MOST + place }
 }
 
 pub const fn bit(number: u8) -> u16 {
@@ -114,7 +145,7 @@ pub const fn bit(number: u8) -> u16 {
 }
 
 pub fn numbers(mask: u16) -> impl Iterator<Item = u8> {
-    (1..=MOST).filter(move |n| mask & bit(*n) != 0)
+    (1..=MOST + PLACES).filter(move |n| mask & bit(*n) != 0)
 }
 
 /// Decides the order.
@@ -147,14 +178,23 @@ impl Entry {
             at: Millis(self.at),
             numbers_to: self.to.into(),
             frontier: self.front.into(),
-            granted: numbers(self.granted).map(u64::from).collect(),
-            ended: numbers(self.ended).map(u64::from).collect(),
+            granted: numbers(self.granted).map(real).collect(),
+            ended: numbers(self.ended).map(real).collect(),
             gap: self.gap.map(|(first, last)| (first.into(), last.into())),
             pass_ttl_ms: Some(TTL_MS),
             turn_ms: None,
+            redeemed: (0..VISITORS).filter(|v| self.redeems & (1 << v) != 0).map(redeemed).collect(),
+            classes: (self.class_front > 0)
+                .then_some(ClassCall { class: 1, frontier: self.class_front.into() })
+                .into_iter()
+                .collect(),
             lobby,
         }
     }
+}
+
+fn redeemed(v: usize) -> Redeemed {
+    Redeemed { class: 1, visitor: visitor(v), code: CODE, uses: USES }
 }
 
 /// Redis: what the scripts keep.
@@ -181,6 +221,10 @@ pub struct Owner {
     pub claims: u16,
     /// Passes said to have ended.
     pub ends: u16,
+    /// Visitors whose code waits for the entry.
+    pub till: u8,
+    /// Uses of the code that this owner has logged itself.
+    pub own: u8,
 }
 
 /// An append that nobody saw end.
@@ -214,6 +258,10 @@ pub struct State {
     pub opens_ms: u64,
     /// Indices of receipts that visitors were answered.
     pub receipts: [Option<u8>; VISITORS],
+    /// Visitors who have the code.
+    pub wants: u8,
+    /// Places by code that visitors were answered.
+    pub told: [Option<u8>; VISITORS],
     pub budget: Budget,
     /// What a move found broken.
     pub broken: Option<&'static str>,
@@ -222,7 +270,8 @@ pub struct State {
 impl State {
     pub fn start(budget: Budget) -> Self {
         let first = Entry { at: 0, to: BLOCK, ..Entry::default() };
-        let owner = Owner { fence: 1, head: 1, from: 1, next: 1, to: BLOCK, gap: None, claims: 0, ends: 0 };
+        let owner =
+            Owner { fence: 1, head: 1, from: 1, next: 1, to: BLOCK, gap: None, claims: 0, ends: 0, till: 0, own: 0 };
         Self {
             log: vec![first],
             fence: 1,
@@ -238,6 +287,8 @@ impl State {
             joins: [2, 1, 1],
             opens_ms: 0,
             receipts: [None; VISITORS],
+            wants: 0,
+            told: [None; VISITORS],
             budget,
             broken: None,
         }
@@ -247,7 +298,8 @@ impl State {
     pub fn lobby(budget: Budget) -> Self {
         let mut state = Self::start(budget);
         state.log = vec![Entry { at: 0, ..Entry::default() }];
-        let owner = Owner { fence: 1, head: 1, from: 1, next: 1, to: 0, gap: None, claims: 0, ends: 0 };
+        let owner =
+            Owner { fence: 1, head: 1, from: 1, next: 1, to: 0, gap: None, claims: 0, ends: 0, till: 0, own: 0 };
         state.owners = [Some(owner), None];
         // The second owner's clock is behind: it takes the sale for closed a little longer.
         (state.opens_ms, state.ahead_ms, state.joins) = (TICK_MS, 0, [1, 1, 1]);
@@ -269,12 +321,27 @@ impl State {
     pub fn warm(budget: Budget) -> Self {
         let mut state = Self::start(budget);
         state.log.push(Entry { at: 0, to: 2 * BLOCK, front: 2, ..Entry::default() });
-        state.owners[0] =
-            Some(Owner { fence: 1, head: 2, from: 1, next: 4, to: 2 * BLOCK, gap: None, claims: 0, ends: 0 });
+        state.owners[0] = Some(Owner {
+            fence: 1,
+            head: 2,
+            from: 1,
+            next: 4,
+            to: 2 * BLOCK,
+            gap: None,
+            claims: 0,
+            ends: 0,
+            till: 0,
+            own: 0,
+        });
         state.redis = Redis { loaded: true, epoch: 1, settled: 2, issued: 3, tickets: [1, 2, 3] };
         state.tickets = [bit(1), bit(2), bit(3)];
         state.joins = [0; VISITORS];
         state
+    }
+
+    /// Everybody is in line, and two of them have a code for one.
+    pub fn codes(budget: Budget) -> Self {
+        Self { wants: 0b110, ..Self::warm(budget) }
     }
 
     /// The real fold of the log's first `head` entries.

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod codes;
 mod everyday;
 mod figures;
 mod history;

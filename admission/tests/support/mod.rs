@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use admission::draw::Seed;
 use admission::{Claim, Clock, Joined, Line, LineConfig, LineError, LineStatus, LineView, Sales, Snapshot, clock};
 use domain::event::Event as _;
-use domain::{Actor, LineEvent, LogId, Millis, PublicValue, SaleDoc, SaleId, VisitorHash};
+use domain::{Actor, LineClass, LineEvent, LogId, Millis, PublicValue, SaleDoc, SaleId, VisitorHash};
 use ledger::Ledger;
 use ledger::faulty::Faulty;
 use lua::server::TestRedis;
@@ -27,11 +27,14 @@ pub struct RoomOf {
     pub ttl_ms: u64,
     pub grace_ms: u64,
     pub public_value: Option<PublicValue>,
+    /// How many classes, and how many places each has: `members` with 30 of 100 calls, `fans` with 20.
+    pub classes: usize,
+    pub places: u32,
 }
 
 impl Default for RoomOf {
     fn default() -> Self {
-        Self { pace: 60_000, cap: 10_000, ttl_ms: 60_000, grace_ms: 30_000, public_value: None }
+        Self { pace: 60_000, cap: 10_000, ttl_ms: 60_000, grace_ms: 30_000, public_value: None, classes: 0, places: 3 }
     }
 }
 
@@ -48,6 +51,15 @@ pub fn doc(room: &RoomOf) -> SaleDoc {
     (to.pace_per_minute, to.active_passes) = (room.pace, room.cap);
     (to.pass_ttl_ms, to.claim_grace_ms) = (room.ttl_ms, room.grace_ms);
     to.public_value.clone_from(&room.public_value);
+    let class = |(id, share): (&str, u32)| LineClass {
+        id: id.parse().unwrap(),
+        title: None,
+        share,
+        places: room.places,
+        codes: Vec::new(),
+        uses: 1,
+    };
+    to.classes = [("members", 30), ("fans", 20)].into_iter().take(room.classes).map(class).collect();
     doc
 }
 

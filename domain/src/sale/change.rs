@@ -44,6 +44,7 @@ impl SaleDoc {
             }
         }
         self.change_public_value(new, &mut mistakes);
+        self.change_classes(new, &mut mistakes);
         let currency = |doc: &Self| doc.items.iter().find_map(|item| item.price).map(|price| price.currency);
         if let (Some(old), Some(now)) = (currency(self), currency(new))
             && old != now
@@ -76,6 +77,19 @@ impl SaleDoc {
                 value(new).unwrap_or_default(),
                 format!("must stay {told:?}: it was told before"),
             ));
+        }
+    }
+
+    /// A class' number is its position, and its places are people's: classes may only come behind those there are.
+    fn change_classes(&self, new: &Self, mistakes: &mut Vec<Mistake>) {
+        let classes = |doc: &Self| doc.room().map(|room| room.classes.clone()).unwrap_or_default();
+        let (old, new) = (classes(self), classes(new));
+        for (n, class) in old.iter().enumerate() {
+            let now = new.get(n).map(|class| class.id.to_string()).unwrap_or_default();
+            if now != class.id.as_str() {
+                let problem = format!("must stay {}: classes keep their order, new ones follow", class.id);
+                mistakes.push(Mistake::new(format!("admission.classes[{n}].id"), now, problem));
+            }
         }
     }
 

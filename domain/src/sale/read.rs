@@ -104,6 +104,8 @@ fn room_value(room: &Room) -> Value {
     put(&mut value, "proof_of_work", room.proof_of_work.map(|price| json!(price)));
     let standby = |standby: &Standby| json!({ "claim": duration_text(standby.claim_ms), "places": standby.places });
     put(&mut value, "standby", room.standby.as_ref().map(standby));
+    let classes = (!room.classes.is_empty()).then(|| room.classes.iter().map(super::class::value).collect());
+    put(&mut value, "classes", classes);
     Value::Object(value)
 }
 
@@ -185,6 +187,7 @@ fn read_room(t: &mut Reader<'_>) -> Option<Room> {
     });
     let proof_of_work = t.table("proof_of_work", read_proof_of_work);
     let standby = t.table("standby", |t| read_standby(t, claim_grace_ms));
+    let classes = super::class::read(t);
     Some(Room {
         pace_per_minute: pace?,
         active_passes: active?,
@@ -193,6 +196,7 @@ fn read_room(t: &mut Reader<'_>) -> Option<Room> {
         public_value,
         proof_of_work,
         standby,
+        classes,
     })
 }
 

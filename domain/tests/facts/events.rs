@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use domain::event::{BadEvent, Event};
 use domain::{
-    Act, Actor, Fingerprint, HoldId, ItemId, LaneEvent, LineEvent, Lines, Millis, RefuseReason, SaleDoc, SaleEvent,
-    SaleId, VisitorHash,
+    Act, Actor, ClassCall, CodeHash, Fingerprint, HoldId, ItemId, LaneEvent, LineEvent, Lines, Millis, Redeemed,
+    RefuseReason, SaleDoc, SaleEvent, SaleId, VisitorHash,
 };
 use proptest::prelude::*;
 
@@ -133,8 +133,12 @@ proptest! {
     fn line_events_read_back(
         at: u64, numbers_to: u64, frontier: u64, gap: Option<(u64, u64)>,
         granted in prop::collection::vec(any::<u64>(), 0..5), ended in prop::collection::vec(any::<u64>(), 0..5),
+        turn_ms: Option<u64>, class: u8, visitor: [u8; 16], code: [u8; 16], uses: u32,
     ) {
-        let event = LineEvent { at: Millis(at), numbers_to, frontier, granted, ended, gap, ..LineEvent::default() };
+        let redeemed = vec![Redeemed { class, visitor: VisitorHash(visitor), code: CodeHash(code), uses }];
+        let classes = vec![ClassCall { class, frontier }];
+        let base = LineEvent { redeemed, classes, turn_ms, ..LineEvent::default() };
+        let event = LineEvent { at: Millis(at), numbers_to, frontier, granted, ended, gap, ..base };
         prop_assert_eq!(LineEvent::decode(&event.encode().unwrap()).unwrap(), event);
     }
 }

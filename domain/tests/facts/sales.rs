@@ -85,6 +85,66 @@ fn a_standby_keeps_turns_no_longer_than_the_sale_does() {
     );
 }
 
+fn with_classes(classes: &str) -> String {
+    format!(
+        "id = \"a\"\nitems = [{{ id = \"x\", units = 1 }}]\n[admission]\npace_per_minute = 60\nactive_passes = 1\n{classes}"
+    )
+}
+
+const MEMBERS: &str = "[[admission.classes]]\nid = \"members\"\nshare = 30\nplaces = 5\n";
+const FANS: &str = "[[admission.classes]]\nid = \"fans\"\ntitle = \"Fans\"\nshare = 60\nplaces = 9\ncodes = [\"fan-club-2027\"]\nuses = 7\n";
+
+#[test]
+fn classes_are_read_in_their_order_and_shown_as_they_were_given() {
+    let doc = read(&with_classes(&format!("{MEMBERS}{FANS}")));
+    let class = |class| doc.class(class).map(|class| (class.id.as_str(), class.share, class.places, class.uses));
+    assert_eq!((class(1), class(2)), (Some(("members", 30, 5, 1)), Some(("fans", 60, 9, 7))));
+    assert_eq!((class(0), class(3), class(u8::MAX)), (None, None, None));
+    assert_eq!(doc.class(2).unwrap().codes[0].as_str(), "FANCLUB2027");
+    assert_eq!(SaleDoc::from_json(&doc.to_json()).unwrap(), doc);
+    let stored = serde_json::to_string(&doc).unwrap();
+    assert_eq!(serde_json::from_str::<SaleDoc>(&stored).unwrap(), doc);
+    let without = serde_json::to_string(&read(&with_classes(""))).unwrap();
+    assert!(!without.contains("classes"), "a document of the version before is one without classes: {without}");
+}
+
+#[test]
+fn everybody_keeps_a_tenth_of_the_calls_and_a_code_lets_into_one_class() {
+    let more = FANS.replace("fans", "press").replace("share = 60", "share = 1");
+    let wrong =
+        mistakes_of(&with_classes(&format!("{MEMBERS}{FANS}{more}{}", MEMBERS.replace("share = 30", "share = 91"))));
+    assert_eq!(
+        wrong,
+        [
+            "admission.classes[2].codes = number 1: is listed twice: a code lets into one class, once",
+            "admission.classes[3].id = members: must be the only class of this id",
+            "admission.classes[3].share = 91: must be 1 to 90",
+        ]
+    );
+    let wrong = mistakes_of(&with_classes(&format!("{MEMBERS}{}", FANS.replace("share = 60", "share = 61"))));
+    assert_eq!(
+        wrong,
+        ["admission.classes = 91 together: shares must be 90 together at most: everybody else gets the rest"]
+    );
+}
+
+#[test]
+fn classes_stay_where_they_are_and_new_ones_follow() {
+    let (one, both) = (read(&with_classes(MEMBERS)), read(&with_classes(&format!("{MEMBERS}{FANS}"))));
+    assert!(one.change(&both).is_ok());
+    let slower = read(&with_classes(&MEMBERS.replace("share = 30", "share = 3").replace("places = 5", "places = 1")));
+    assert!(one.change(&slower).is_ok(), "shares and places may change");
+    let wrong = said(&both.change(&read(&with_classes(&format!("{FANS}{MEMBERS}")))).unwrap_err());
+    assert_eq!(
+        wrong,
+        [
+            "admission.classes[0].id = fans: must stay members: classes keep their order, new ones follow",
+            "admission.classes[1].id = members: must stay fans: classes keep their order, new ones follow",
+        ]
+    );
+    assert_eq!(said(&both.change(&one).unwrap_err()).len(), 1, "none may go");
+}
+
 #[test]
 fn all_mistakes_of_a_document_are_reported_together() {
     let text = r#"
@@ -338,7 +398,7 @@ proptest! {
     ) {
         let admission = if room {
             Admission::Room(domain::Room { pace_per_minute: pace, active_passes: 7, pass_ttl_ms: ttl, claim_grace_ms: 100, public_value: None,
-                proof_of_work: limit.map(|_| domain::ProofOfWork { least: 1_000, most: 1_000 + pace }), standby: None })
+                proof_of_work: limit.map(|_| domain::ProofOfWork { least: 1_000, most: 1_000 + pace }), standby: None, classes: Vec::new() })
         } else {
             Admission::None
         };

@@ -210,7 +210,7 @@ fn text(key: &'static str, text: &str, most: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-fn within(key: &'static str, value: u64, least: u64, most: u64) -> Result<u64, Problem> {
+pub(super) fn within(key: &'static str, value: u64, least: u64, most: u64) -> Result<u64, Problem> {
     if value < least || value > most {
         return Err(bad(key, value, format!("must be {least} to {most}")));
     }

@@ -1,6 +1,7 @@
 //! The API for operators, and what machines watch.
 
 pub(crate) mod acts;
+pub(crate) mod codes;
 mod figures;
 pub(crate) mod hand;
 pub(crate) mod health;
@@ -35,6 +36,7 @@ routes! {
         SetJoining = Confirm PUT "/admin/v1/sales/{sale}/joining";
         LetThrough = Confirm PUT "/admin/v1/sales/{sale}/let-through";
         ChangeStock = Confirm POST "/admin/v1/sales/{sale}/items/{item}/stock";
+        MakeCodes = Confirm POST "/admin/v1/sales/{sale}/classes/{class}/codes";
         Audit = Confirm GET "/admin/v1/sales/{sale}/audit";
         Events = Confirm GET "/admin/v1/sales/{sale}/events";
     }
@@ -80,6 +82,7 @@ impl Api for Operators {
             Op::SetJoining => hand::joining(call).await,
             Op::LetThrough => hand::let_through(call).await,
             Op::ChangeStock => stock::change(call).await,
+            Op::MakeCodes => codes::make(call).await,
             Op::Audit => acts::audit(call).await,
             Op::Events => acts::events(call).await,
             // The rest has been answered at once.

@@ -95,6 +95,22 @@ impl<K: Copy + Ord + Hash> Rate<K> {
         (used_until.saturating_sub(now_us) as f64 / window.max(1) as f64).min(1.0)
     }
 
+    /// Milliseconds until `client` may come once more; 0 when it may now. Counts nothing.
+    pub(crate) fn wait_ms(&self, client: &K, now_us: u64) -> u64 {
+        if self.per_minute == 0 {
+            return 0;
+        }
+        let (step, window) = self.step_and_window();
+        let known = self.full_at.get(client).copied();
+        let used_until = match known {
+            None if self.full_at.len() >= self.most => {
+                self.shared.get(self.bucket(client)).copied().unwrap_or(u64::MAX)
+            }
+            known => known.unwrap_or(now_us),
+        };
+        used_until.max(now_us).saturating_add(step).saturating_sub(now_us + window).div_ceil(1_000)
+    }
+
     /// The bound itself.
     pub(crate) const fn per_minute(&self) -> u32 {
         self.per_minute
@@ -160,6 +176,7 @@ mod tests {
             assert!(quota.allowed);
             assert_eq!(quota.remaining, left);
         }
+        assert_eq!((rate.wait_ms(&address(1), now), rate.wait_ms(&address(2), now)), (10_000, 0));
         let refused = rate.take(address(1), now);
         let expected = Quota { allowed: false, remaining: 0, retry_ms: 10_000, reset_ms: 60_000, shared: false };
         assert_eq!(refused, expected);

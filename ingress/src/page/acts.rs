@@ -187,7 +187,11 @@ fn word_of(problem: &str) -> &str {
     responses((status = 303, description = "Back to the page")))]
 pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
     let (sale, form) = begin(&mut call).await?;
-    let mut asked = ask(&call, "/v1/sales/", sale.id().as_str(), "/tickets", Bytes::new());
+    let body = match form.get("code") {
+        "" => Bytes::new(),
+        code => Bytes::from(json!({ "code": code }).to_string()),
+    };
+    let mut asked = ask(&call, "/v1/sales/", sale.id().as_str(), "/tickets", body);
     let proof = Some(form.get(PROOF_FIELD)).filter(|proof| !proof.is_empty());
     asked.head.headers.extend(proof.and_then(|proof| HeaderValue::from_str(proof).ok()).map(|proof| (PROOF, proof)));
     let answered = Answered::new(tickets::join(asked).await).await;

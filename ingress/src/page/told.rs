@@ -59,6 +59,9 @@ pub(super) struct Price {
 #[derive(Deserialize, Default)]
 pub(super) struct Line {
     pub(super) state: String,
+    /// Classes that are entered by a code: there is something to type a code into.
+    #[serde(default)]
+    pub(super) classes: Vec<serde::de::IgnoredAny>,
     pub(super) items: Vec<Stock>,
     pub(super) poll_in_ms: u64,
     pub(super) message: String,

@@ -203,6 +203,11 @@ impl Shown<'_> {
             html!(out, "</p>");
         }
         self.join_form(out, "join");
+        if !self.told.line.classes.is_empty() {
+            html!(out, "<form method=post action=\"/sales/" (self.told.sale.id) "/join\"><p><label>" (self.words.say("code"))
+                " <input name=code required maxlength=80 autocomplete=off autocapitalize=characters></label></p><button class=second>"
+                (self.words.say("join_code")) "</button></form>");
+        }
         self.stock(out);
     }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use admission::Snapshot;
 use bytes::Bytes;
+use domain::number::Class;
 use domain::sale::Phase;
-use domain::{ItemId, Millis};
+use domain::{ItemId, LineClass, Millis};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -39,6 +40,9 @@ pub(crate) struct LineBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     joining: Option<bool>,
+    /// Classes that are entered by a code, each called by itself; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    classes: Vec<ClassBody<'a>>,
     /// What is left, by item.
     items: Vec<StockBody<'a>>,
     /// When to ask again, milliseconds.
@@ -49,6 +53,21 @@ pub(crate) struct LineBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     as_of: Option<String>,
+}
+
+/// A class of the line.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LineClass)]
+struct ClassBody<'a> {
+    /// Its id.
+    #[schema(value_type = String)]
+    class: &'a ItemId,
+    /// What people call it.
+    title: &'a str,
+    /// Of 100 people called while others wait as well, how many are of this class.
+    share: u32,
+    /// Places of this class up to here may enter. Never goes back.
+    frontier: u64,
 }
 
 /// What is left of one item.
@@ -110,6 +129,7 @@ fn render(sale: &SaleHandle, shot: &Snapshot, from: &From) -> Rendered {
         frontier: shot.frontier,
         pace_per_minute: sale.fold.doc.room().map(|room| room.pace_per_minute),
         joining: sale.fold.doc.room().map(|_| sale.fold.joining),
+        classes: classes(sale, shot),
         items: shot.items.iter().map(|item| StockBody { item: &item.item, stock: item.band.as_str() }).collect(),
         poll_in_ms: match from.phase {
             Phase::Open => POLL_OPEN_MS,
@@ -122,6 +142,17 @@ fn render(sale: &SaleHandle, shot: &Snapshot, from: &From) -> Rendered {
     let lasting = serde_json::to_vec(&body).unwrap_or_default();
     body.as_of = from.second.map(|second| Millis(second * 1_000).to_string());
     Rendered::new(Bytes::from(serde_json::to_vec(&body).unwrap_or_default()), &lasting)
+}
+
+fn classes<'a>(sale: &'a SaleHandle, shot: &Snapshot) -> Vec<ClassBody<'a>> {
+    let known = sale.fold.doc.room().map(|room| room.classes.as_slice()).unwrap_or_default();
+    let one = |(number, class): (Class, &'a LineClass)| ClassBody {
+        class: &class.id,
+        title: class.title.as_deref().unwrap_or(class.id.as_str()),
+        share: class.share,
+        frontier: shot.frontier_of(number),
+    };
+    (1..).zip(known).map(one).collect()
 }
 
 fn message(sale: &SaleHandle, shot: &Snapshot, phase: Phase) -> String {

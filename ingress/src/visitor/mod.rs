@@ -2,6 +2,7 @@
 
 pub(crate) mod bookings;
 pub(crate) mod catalogue;
+pub(crate) mod codes;
 pub(crate) mod draw;
 pub(crate) mod events;
 pub(crate) mod holds;

@@ -42,6 +42,10 @@ pub(crate) fn line(error: LineError, sale: &SaleFold, now: Millis) -> Problem {
         LineError::Closed => return closed(),
         LineError::Drawing => return drawing(),
         LineError::Unpaid(_) => return refused(Name::ProofNeeded, "A new place has to be paid for with work."),
+        LineError::CodeUsed => {
+            return refused(Name::CodeUsed, "The code was used as often as it may be, or the place it gave was.");
+        }
+        LineError::ClassFull => return refused(Name::ClassFull, "All places for codes of this class are taken."),
         LineError::Busy => (Name::Overloaded, Outcome::Refused, "More requests wait than can be kept."),
         LineError::NoOwner => (Name::Unavailable, Outcome::Refused, "The line is being taken over."),
         LineError::NotLoaded => (Name::Unavailable, Outcome::Refused, "The line is being loaded."),

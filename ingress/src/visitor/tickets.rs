@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use admission::view::{Place as InLine, Wait, lobby_poll_ms};
 use admission::{Came, Fee, Joined, Line, LineError};
 use domain::limits::{HTTP_BODY_BYTES, TICKET_MOST_MS, TICKET_SLACK_MS, TICKET_TTL_MS};
+use domain::number::{class_of, place_in};
 use domain::sale::Phase;
 use domain::{Millis, VisitorHash};
 use http::StatusCode;
@@ -12,6 +13,7 @@ use http::header::{HeaderValue, LOCATION};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::codes::{self, JoinBody};
 use super::identity::{self, Place, set_cookie};
 use super::{catalogue, outcome, proof};
 use crate::app::SaleHandle;
@@ -53,10 +55,14 @@ pub(crate) struct JoinedBody<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Ticket)]
 pub(crate) struct StatusBody {
-    /// The place. No two tickets of a sale share one. Absent in the lobby: the draw gives it.
+    /// The place. No two tickets of a class share one. Absent in the lobby: the draw gives it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     number: Option<u64>,
+    /// The class that the place is in, by a code; absent: everybody's line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    class: Option<String>,
     /// The receipt's index in the lobby. It says nothing about the place: coming early gives no advantage.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -88,7 +94,7 @@ impl StatusBody {
     /// Names what the visitor is told, apart from when to ask again: the same in every process.
     pub(super) fn id(&self) -> u64 {
         let mut hash = DefaultHasher::new();
-        (self.number, self.index, self.state, self.ahead, self.chance).hash(&mut hash);
+        (self.number, &self.class, self.index, self.state, self.ahead, self.chance).hash(&mut hash);
         self.wait_ms.as_ref().map(|wait| (wait.p50, wait.p90)).hash(&mut hash);
         hash.finish()
     }
@@ -135,6 +141,9 @@ pub(crate) async fn visitor(mut call: Call) -> Result<Response, Problem> {
 ///
 /// Where the sale says `proof_of_work`, a new place needs one: 403 `proof-needed` comes with a challenge. A ticket or receipt that is
 /// presented stands for the place there is without any.
+///
+/// With an access code the place is in the class that the code lets into: a line of its own, called by its share. A visitor gets one place
+/// by a code; who has it uses nothing by sending a code again, and gets it without one.
 #[utoipa::path(
     post, path = "/v1/sales/{sale}/tickets", tag = "line", operation_id = "joinLine",
     params(
@@ -142,7 +151,7 @@ pub(crate) async fn visitor(mut call: Call) -> Result<Response, Problem> {
         ("Holdfast-Visitor" = Option<String>, Header, description = "Or cookie hf_visitor; made when absent"),
         ("Holdfast-Ticket" = Option<String>, Header, description = "Or cookie hf_ticket; an earlier ticket"),
         ("Holdfast-Proof" = Option<String>, Header, description = "The solution of a challenge, where the sale asks for one"),
-    ),
+    ), request_body = Option<JoinBody>,
     responses(
         (status = 201, description = "A new place", body = JoinedBody, headers(("Location" = String))),
         (status = 200, description = "The place there was", body = JoinedBody),
@@ -151,7 +160,7 @@ pub(crate) async fn visitor(mut call: Call) -> Result<Response, Problem> {
 pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
     let sale = catalogue::sale(&call)?;
     let (visitor, made) = identity::visitor_or_new(&call)?;
-    call.no_body(HTTP_BODY_BYTES).await?;
+    let form: JoinBody = call.json_if_any(HTTP_BODY_BYTES).await?;
     let now = call.now();
     let doc = &sale.fold.doc;
     let phase = sale.phase(now);
@@ -163,12 +172,19 @@ pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
     };
     let hash = sale.hash(&visitor);
     let presented = if made.is_some() { None } else { identity::presented(&call, &sale, &hash)? };
-    let may = proof::fee(&call, &sale, &hash).and_then(|fee| identity::may_join(&call, visitor).map(|()| fee));
+    let code = form.code.as_deref().map(|text| codes::good(&call, &sale, text)).transpose()?;
+    // A code is paid for: there are only so many, and guessing one is bounded by itself.
+    let fee = if code.is_some() { Ok(Fee::Free) } else { proof::fee(&call, &sale, &hash) };
+    let may = fee.and_then(|fee| identity::may_join(&call, visitor).map(|()| fee));
     let fee = may.map_err(|problem| match &made {
         Some(made) => made.refused(&call, problem),
         None => problem,
     })?;
-    let placed = placed(line, phase, hash, (presented, fee)).await.map_err(|error| match error {
+    let placed = match code {
+        Some(code) => line.redeem(hash, code).await.map(Placed::Number),
+        None => placed(line, phase, hash, (presented, fee)).await,
+    };
+    let placed = placed.map_err(|error| match error {
         LineError::Unpaid(after) => proof::spent(&call, &sale, &hash, after),
         error => outcome::line(error, &sale.fold, now),
     })?;
@@ -178,7 +194,7 @@ pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
     let (new, ticket, status) = match placed {
         Placed::Number(Joined { number, new }) => {
             let ticket = keyring.sign_ticket(sale.id(), &hash, number, expires);
-            (new, ticket, status(&sale.view.place(number, rand::random()), number))
+            (new, ticket, status(&sale, &sale.view.place(number, rand::random()), number))
         }
         Placed::Receipt(Came { index, new }) => {
             (new, keyring.sign_receipt(sale.id(), &hash, index, expires), in_lobby(&sale, index, now))
@@ -278,7 +294,7 @@ impl ShownTicket {
             Place::Number(number) => number,
             Place::Receipt(index) => return in_lobby(sale, index, now),
         };
-        let mut body = status(&sale.view.place(number, jitter), number);
+        let mut body = status(sale, &sale.view.place(number, jitter), number);
         let inside = match self.pass {
             _ if self.booked => Some("done"),
             Some(expires) if now < expires => Some("inside"),
@@ -293,9 +309,10 @@ impl ShownTicket {
     }
 }
 
-fn status(place: &InLine, number: u64) -> StatusBody {
+fn status(sale: &SaleHandle, place: &InLine, number: u64) -> StatusBody {
     StatusBody {
-        number: Some(number),
+        number: Some(place_in(number)),
+        class: sale.fold.doc.class(class_of(number)).map(|class| class.id.to_string()),
         index: None,
         state: place.state.as_str(),
         ahead: Some(place.ahead),
@@ -312,6 +329,7 @@ fn in_lobby(sale: &SaleHandle, index: u64, now: Millis) -> StatusBody {
     let opens_in_ms = sale.fold.doc.opens_at.filter(|_| before).map(|at| at.since(now));
     StatusBody {
         number: None,
+        class: None,
         index: Some(index),
         state: "lobby",
         ahead: None,

@@ -109,7 +109,12 @@ impl Rules {
 pub(super) fn simulate(asked: &Simulate, json: bool) -> Result<Exit, Failure> {
     let mut sale = Sale {
         units: asked.units,
-        settings: Settings { pace_per_minute: 6_000, active_passes: 2_000, units_per_visitor: Some(1) },
+        settings: Settings {
+            pace_per_minute: 6_000,
+            active_passes: 2_000,
+            units_per_visitor: Some(1),
+            shares: admission::step::Shares::ONE_LINE,
+        },
         pass_ttl_ms: 300_000,
         claim_grace_ms: 60_000,
         hold_ttl_ms: asked.hold_ttl,

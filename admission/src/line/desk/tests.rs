@@ -17,6 +17,7 @@ fn rules(pace: u32, cap: u32) -> Rules {
         public_value: None,
         proof_of_work: None,
         standby: None,
+        classes: Vec::new(),
     };
     let settings = Settings::of(&room, Some(4));
     Rules { phase: Phase::Open, over: false, room, settings, resumed: None, joining: true, let_through: false }
@@ -52,7 +53,7 @@ fn granted(answer: &mut Receiver<Result<Claim, LineError>>) -> bool {
 }
 
 fn write(desk: &mut Desk, rules: &Rules, at: Millis) -> LineEvent {
-    let draft = desk.draft(rules, 0, false, at).unwrap();
+    let draft = desk.draft(rules, Calls::from(0), false, at).unwrap();
     desk.check(&draft).unwrap();
     let event = draft.event.clone();
     desk.appended(draft).unwrap();
@@ -62,9 +63,9 @@ fn write(desk: &mut Desk, rules: &Rules, at: Millis) -> LineEvent {
 #[test]
 fn nothing_to_say_is_no_entry() {
     let mut desk = desk(10);
-    assert!(desk.draft(&rules(600, 10), 10, false, NOW).is_none());
+    assert!(desk.draft(&rules(600, 10), Calls::from(10), false, NOW).is_none());
     desk.ended(3);
-    assert!(desk.draft(&rules(600, 10), 0, false, NOW).is_none(), "the end of a pass that does not live");
+    assert!(desk.draft(&rules(600, 10), Calls::from(0), false, NOW).is_none(), "the end of a pass that does not live");
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn the_lowest_numbers_get_in_first_and_the_others_are_told_what_stands_in_the_wa
     let mut desk = desk(100);
     let mut answers: Vec<_> = (1..=30).rev().map(|number| (number, claim(&mut desk, number))).collect();
     assert_eq!(desk.waiting(), 30);
-    let draft = desk.draft(&rules(600, 1_000), 0, false, NOW).unwrap();
+    let draft = desk.draft(&rules(600, 1_000), Calls::from(0), false, NOW).unwrap();
     assert_eq!(draft.event.granted, (1..=10).collect::<Vec<_>>(), "ten a second");
     for (number, answer) in &mut answers {
         let said = answer.try_recv();
@@ -95,7 +96,7 @@ fn the_retry_that_is_advised_is_when_the_meter_has_room() {
     write(&mut desk, &rules(60, 100), NOW);
     assert!(granted(&mut first));
     let mut second = claim(&mut desk, 2);
-    assert!(desk.draft(&rules(60, 100), 0, false, NOW.plus(300)).is_none());
+    assert!(desk.draft(&rules(60, 100), Calls::from(0), false, NOW.plus(300)).is_none());
     let advised = Claim::NotYet { retry_after_ms: 700, why: NotYet::MeterFull };
     assert_eq!(second.try_recv(), Ok(Ok(advised)));
     let mut again = claim(&mut desk, 2);
@@ -110,7 +111,7 @@ fn a_place_that_ends_with_an_entry_is_given_on_with_the_same_entry() {
     write(&mut desk, &rules(6_000, 1), NOW);
     assert!(granted(&mut first));
     let mut second = claim(&mut desk, 2);
-    assert!(desk.draft(&rules(6_000, 1), 0, false, NOW).is_none());
+    assert!(desk.draft(&rules(6_000, 1), Calls::from(0), false, NOW).is_none());
     assert_eq!(second.try_recv(), Ok(Ok(Claim::NotYet { retry_after_ms: RETRY_CAP_MS, why: NotYet::CapFull })));
     let (mut left, mut third) = (leave(&mut desk, 1), claim(&mut desk, 3));
     let event = write(&mut desk, &rules(6_000, 1), NOW);
@@ -123,7 +124,7 @@ fn an_overdue_pass_is_ended_without_being_asked() {
     let mut desk = desk(100);
     let _answer = claim(&mut desk, 7);
     write(&mut desk, &rules(6_000, 1), NOW);
-    assert!(desk.draft(&rules(6_000, 1), 0, false, NOW.plus(10_999)).is_none());
+    assert!(desk.draft(&rules(6_000, 1), Calls::from(0), false, NOW.plus(10_999)).is_none());
     assert_eq!(write(&mut desk, &rules(6_000, 1), NOW.plus(11_000)).ended, [7]);
 }
 
@@ -138,7 +139,7 @@ fn an_entry_that_is_not_appended_grants_nothing_and_forgets_no_end() {
         let _first = claim(&mut desk, 1);
         write(&mut desk, &rules(6_000, 5), NOW);
         let (mut left, mut second) = (leave(&mut desk, 1), claim(&mut desk, 2));
-        let draft = desk.draft(&rules(6_000, 5), 50, true, NOW).unwrap();
+        let draft = desk.draft(&rules(6_000, 5), Calls::from(50), true, NOW).unwrap();
         desk.not_appended(draft, why);
         assert_eq!(second.try_recv(), Ok(Err(error)));
         assert_eq!(left.try_recv(), Ok(Err(error)));
@@ -155,7 +156,7 @@ fn the_first_entry_of_an_owner_carries_the_gap_and_later_ones_do_not() {
     let mut desk = Desk::new(fold.clone(), 42, hall());
     let first = write(&mut desk, &rules(600, 5), NOW);
     assert_eq!((first.gap, first.pass_ttl_ms, first.numbers_to), (Some((43, 500)), Some(10_000), 500));
-    let draft = desk.draft(&rules(600, 5), 0, true, NOW).unwrap();
+    let draft = desk.draft(&rules(600, 5), Calls::from(0), true, NOW).unwrap();
     assert_eq!((draft.event.gap, draft.event.pass_ttl_ms, draft.event.numbers_to), (None, None, 10_500));
     desk.appended(draft).unwrap();
     assert_eq!(desk.numbers.offer(1), (501, 1));
@@ -175,11 +176,11 @@ fn who_is_called_to_a_unit_that_came_back_has_a_short_turn_where_the_sale_has_a_
             desk.step(&rules, Some(stock), Health::good(NOW), NOW)
         };
         look(&mut desk, 0);
-        let draft = desk.draft(&rules, 10, true, NOW).unwrap();
+        let draft = desk.draft(&rules, Calls::from(10), true, NOW).unwrap();
         assert_eq!(draft.event.turn_ms, None, "nobody is called");
         desk.appended(draft).unwrap();
         look(&mut desk, 1);
-        let draft = desk.draft(&rules, 11, false, NOW).unwrap();
+        let draft = desk.draft(&rules, Calls::from(11), false, NOW).unwrap();
         assert_eq!(draft.event.turn_ms, turn_ms);
         let returns = u64::from(turn_ms.is_some());
         assert_eq!(desk.appended(draft).unwrap(), Written { granted: 0, returns });
@@ -291,4 +292,76 @@ fn a_lobby_stays_as_it_is_while_the_sale_is_scheduled() {
     assert!(desk.draft(&scheduled, 0, false, NOW).is_none(), "it closes when the sale opens");
     let mut again = come(&mut desk, 1);
     assert!(again.try_recv().unwrap().is_ok_and(|came| !came.new), "from the fold, at once");
+}
+
+/// A class with 50 of 100 calls and as many places.
+fn with_class(pace: u32, cap: u32) -> Rules {
+    let mut rules = rules(pace, cap);
+    rules.room.classes.push(domain::LineClass {
+        id: "members".parse().unwrap(),
+        title: None,
+        share: 50,
+        places: 3,
+        codes: Vec::new(),
+        uses: 1,
+    });
+    rules.settings = Settings::of(&rules.room, Some(4));
+    rules
+}
+
+fn redeem(desk: &mut Desk, who: u8, code: u8, uses: u32) -> Receiver<Result<super::super::Joined, LineError>> {
+    let (answer, answered) = oneshot::channel();
+    let code = Code { code: domain::CodeHash([code; 16]), class: 1, uses };
+    desk.redeem(VisitorHash([who; 16]), code, answer, NOW);
+    answered
+}
+
+#[test]
+fn a_code_is_decided_with_the_entry_and_answered_after_it() {
+    let (mut desk, rules) = (desk(10), with_class(6_000, 100));
+    let mut tabs = [redeem(&mut desk, 1, 1, 2), redeem(&mut desk, 1, 1, 2)];
+    let mut others = [redeem(&mut desk, 2, 1, 2), redeem(&mut desk, 3, 1, 2), redeem(&mut desk, 4, 2, 1)];
+    let mut last = redeem(&mut desk, 5, 3, 1);
+    assert_eq!(desk.waiting(), 6);
+    let draft = desk.draft(&rules, Calls::default(), false, NOW).unwrap();
+    assert_eq!(draft.event.redeemed.iter().map(|one| one.visitor.0[0]).collect::<Vec<_>>(), [1, 2, 4]);
+    assert_eq!(others[1].try_recv(), Ok(Err(LineError::CodeUsed)), "two may use it, and two do");
+    assert_eq!(last.try_recv(), Ok(Err(LineError::ClassFull)), "three places");
+    assert!(tabs[0].try_recv().is_err(), "nobody is answered before the log has it");
+    desk.appended(draft).unwrap();
+    let place = |place, new| Ok(Ok(super::super::Joined { number: number(1, place), new }));
+    assert_eq!([tabs[0].try_recv(), tabs[1].try_recv()], [place(1, true), place(1, false)], "one person, two tabs");
+    assert_eq!([others[0].try_recv(), others[2].try_recv()], [place(2, true), place(3, true)]);
+    assert_eq!((redeem(&mut desk, 2, 9, 1).try_recv(), desk.waiting()), (place(2, false), 0));
+}
+
+#[test]
+fn a_code_whose_entry_is_not_appended_is_not_used() {
+    let (mut desk, rules) = (desk(10), with_class(6_000, 100));
+    let mut first = redeem(&mut desk, 1, 1, 1);
+    let draft = desk.draft(&rules, Calls::default(), false, NOW).unwrap();
+    desk.not_appended(draft, NotAppended::No);
+    assert_eq!(first.try_recv(), Ok(Err(LineError::Unavailable)));
+    let mut second = redeem(&mut desk, 2, 1, 1);
+    write(&mut desk, &rules, NOW);
+    assert!(second.try_recv().unwrap().is_ok());
+    let mut waits = redeem(&mut desk, 3, 2, 1);
+    desk.close(LineError::NoOwner);
+    assert_eq!(waits.try_recv(), Ok(Err(LineError::NoOwner)));
+}
+
+#[test]
+fn where_more_claim_than_may_enter_the_classes_take_turns_and_in_each_the_lowest_is_first() {
+    let (mut desk, rules) = (desk(10), with_class(6_000, 4));
+    for who in 1..=3 {
+        redeem(&mut desk, who, who, 1);
+    }
+    let mut calls = Calls::default();
+    write(&mut desk, &rules, NOW);
+    calls.classes[1] = 3;
+    let draft = desk.draft(&rules, calls, false, NOW).unwrap();
+    let written = desk.appended(draft).unwrap();
+    assert_eq!((written.classes[1], written.bypasses), (3, true), "people without a class wait");
+    let _answers: Vec<_> = [3, 2, 1].iter().map(|n| (claim(&mut desk, *n), claim(&mut desk, number(1, *n)))).collect();
+    assert_eq!(write(&mut desk, &rules, NOW).granted, [1, 2, number(1, 1), number(1, 2)]);
 }

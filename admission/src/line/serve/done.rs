@@ -6,7 +6,7 @@ use ledger::{Append, Applied, Head};
 use lua::line::LineState;
 
 use super::super::LineError;
-use super::super::desk::{Draft, NotAppended};
+use super::super::desk::{Draft, NotAppended, Written};
 use super::super::places::Next;
 use super::super::publish::Told;
 use super::{Done, Look, Served, Server, Tell, Timing};
@@ -85,6 +85,7 @@ impl Server<'_> {
                     Ok(written) => {
                         metrics.passes.increment(written.granted);
                         metrics.returns.increment(written.returns);
+                        self.count_classes(&written);
                     }
                     Err(why) => {
                         tracing::error!(sale = %self.owner.config.sale, "the line's log has an entry it must not have: {why}");
@@ -102,6 +103,17 @@ impl Server<'_> {
                 self.append_went_wrong(draft, &error);
                 None
             }
+        }
+    }
+
+    /// Who was called out of a class, and whether somebody else waited: nobody is bypassed without being counted.
+    fn count_classes(&self, written: &Written) {
+        let Some(rules) = self.rules(self.now()) else { return };
+        for (class, called) in
+            rules.room.classes.iter().zip(written.classes.iter().skip(1)).filter(|(_, called)| **called > 0)
+        {
+            let bypasses = if written.bypasses { *called } else { 0 };
+            self.owner.metrics.class_called(class.id.as_str(), *called, bypasses);
         }
     }
 

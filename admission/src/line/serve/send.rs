@@ -8,13 +8,13 @@ use domain::{Millis, Phase};
 use lua::line::LineState;
 use tokio::time::Instant;
 
-use super::super::desk::{Draft, NotAppended};
+use super::super::desk::{Calls, Draft, NotAppended};
 use super::super::publish::tell;
 use super::super::rules::Rules;
 use super::super::{LineError, LineStatus};
 use super::{Done, Look, Server, Tell, Timing};
 use crate::step::Health;
-use crate::view::shown::{Shown, ShownLobby};
+use crate::view::shown::{Shown, ShownClass, ShownLobby};
 
 /// A clock this far behind the log is worth a line, milliseconds.
 const CLOCK_BEHIND_MS: u64 = 1_000;
@@ -81,8 +81,8 @@ impl Server<'_> {
         let now = self.now();
         let Some(rules) = self.rules(now) else { return };
         let tick = self.step_due.take();
-        let frontier = if tick.is_some() { self.step(&rules, now) } else { 0 };
-        match self.desk.draft(&rules, frontier, self.places.joins_wait(), now) {
+        let calls = if tick.is_some() { self.step(&rules, now) } else { Calls::default() };
+        match self.desk.draft(&rules, calls, self.places.joins_wait(), now) {
             Some(draft) => self.append(draft, tick),
             None => drop(tick.map(|tick| self.owner.metrics.step.record(tick.elapsed()))),
         }
@@ -114,7 +114,7 @@ impl Server<'_> {
         self.append_after = Instant::now() + Duration::from_millis(STEP_MS);
     }
 
-    fn step(&mut self, rules: &Rules, now: Millis) -> u64 {
+    fn step(&mut self, rules: &Rules, now: Millis) -> Calls {
         self.desk.fold.keep_turns_for(rules.room.claim_grace_ms);
         self.tell_keys();
         let view = &self.owner.config.view;
@@ -129,10 +129,13 @@ impl Server<'_> {
         }
         self.tell_clock(now);
         self.tell_status(now);
-        if domain::planted::is(domain::planted::Bug::FrontierJumps) {
-            return (decision.frontier + 500).min(self.desk.fold.numbers_to());
+        for (class, known) in (1..).zip(&rules.room.classes) {
+            self.owner.metrics.class_waiting(known.id.as_str(), self.desk.fold.classes().waiting(class));
         }
-        decision.frontier
+        if domain::planted::is(domain::planted::Bug::FrontierJumps) {
+            return Calls::from((decision.frontier + 500).min(self.desk.fold.numbers_to()));
+        }
+        Calls { frontier: decision.frontier, classes: decision.calls }
     }
 
     /// Nobody is let in before the draw, and this process must not draw.
@@ -217,6 +220,7 @@ impl Server<'_> {
             unclaimed,
             binding: self.binding,
             gaps: Shown::gaps_of(fold.gaps(), frontier),
+            classes: ShownClass::of(fold.classes()),
             lobby: ShownLobby::of(fold.lobby()),
         };
         LineState {
