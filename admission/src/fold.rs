@@ -3,6 +3,7 @@
 mod bad;
 mod bits;
 pub mod classes;
+mod moved;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use crate::step::{CLASSES, Gaps, PerClass};
 pub use bad::BadLine;
 use bits::Bits;
 use classes::Classes;
+pub use moved::Moved;
 use turns::Turns;
 
 /// Where a number stands.
@@ -80,6 +82,7 @@ pub struct LineFold {
     granted: u64,
     habits: Habits,
     lobby: Lobby,
+    moved: Moved,
 }
 
 impl LineFold {
@@ -123,6 +126,9 @@ impl LineFold {
         for number in &entry.granted {
             self.grant(*number);
         }
+        for (number, to) in &entry.moved {
+            self.moved.add(*number, *to);
+        }
         self.passes.take(entry.at, u32::try_from(entry.granted.len()).unwrap_or(u32::MAX));
         Ok(())
     }
@@ -148,6 +154,7 @@ impl LineFold {
             self.lobby.check(event, self.numbers_to).map_err(|why| BadLine::Lobby(seq, why))?;
         }
         self.check_drawn(seq, entry)?;
+        self.check_moved(seq, entry)?;
         if !entry.granted.is_empty() && entry.pass_ttl_ms.unwrap_or(self.pass_ttl_ms) == 0 {
             return Err(BadLine::NoTtl(seq));
         }
@@ -446,6 +453,7 @@ impl LineFold {
             + self.habits.bytes()
             + self.lobby.bytes()
             + self.classes.bytes()
+            + self.moved.bytes()
     }
 }
 

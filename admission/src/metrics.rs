@@ -51,6 +51,7 @@ const JOINS: &[&str] = &[
     "class_full",
     "closed",
     "unpaid",
+    "moved",
 ];
 /// Values of `outcome` for a claim.
 const CLAIMS: &[&str] = &[
@@ -73,6 +74,7 @@ const CLAIMS: &[&str] = &[
     "code_used",
     "class_full",
     "closed",
+    "moved",
 ];
 /// Values of `term`.
 const TERMS: &[&str] = &["pace", "flow", "cap", "health", "stock", "line"];

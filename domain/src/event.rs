@@ -208,6 +208,9 @@ pub struct LineEvent {
     /// What happened to the lobby.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lobby: Option<LobbyEvent>,
+    /// Numbers, rising, that are another visitor's from this entry on: moved to another device. None of them had its pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<(u64, VisitorHash)>,
 }
 
 /// A visitor used a code. The first entries that say so are its uses, whatever was answered.

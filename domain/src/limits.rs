@@ -362,6 +362,12 @@ pub const PROOF_PRESSURE_MS: u64 = 5_000;
 pub const JOINS_PER_MINUTE: u32 = 6_000;
 /// Joins of one visitor per minute by default: a page joins once and again after a lost answer.
 pub const JOINS_PER_VISITOR: u32 = 600;
+/// Milliseconds a code that moves a place to another device is good for: long enough to fetch the device.
+pub const MOVE_CODE_MS: u64 = 600_000;
+/// Codes that the owner of a line keeps at once, some 200 bytes each; more are refused.
+pub const MAX_MOVE_CODES: usize = 50_000;
+/// Places of a line that may ever be moved, beyond which nobody can any more: the owner remembers each, some hundred bytes.
+pub const MAX_MOVES: usize = 200_000;
 /// Bits of an IPv4 and an IPv6 address that count as one client: a single one, and what one subscriber gets.
 pub const ADDRESS_BITS: (u8, u8) = (32, 64);
 /// Buckets for clients that the table of a limit has no room for. They are shared, so that a full table refuses too many, not too few.

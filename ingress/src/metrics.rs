@@ -63,7 +63,7 @@ const ACCEPT: Metric = Metric {
     help: "Failures to accept a connection, such as too many open files.",
 };
 
-const CHECKS: &[&str] = &["visitor", "ticket", "pass", "mark", "proof", "address", "identity"];
+const CHECKS: &[&str] = &["visitor", "ticket", "pass", "mark", "proof", "address", "identity", "move_code"];
 const REASONS: &[&str] = &[
     "missing",
     "malformed",
@@ -78,6 +78,7 @@ const REASONS: &[&str] = &[
     "spent",
     "too_many",
     "table_full",
+    "moved",
 ];
 const REFUSALS: Metric = Metric {
     name: "holdfast_ingress_refusals_total",
@@ -137,6 +138,8 @@ pub(crate) enum Check {
     Address,
     /// The bound per visitor.
     Identity,
+    /// A code that moves a place.
+    MoveCode,
 }
 
 /// Why it counted for nothing, in the order of the label's values.
@@ -158,6 +161,8 @@ pub(crate) enum Reason {
     TooMany,
     /// The table of clients is full, and the bucket for the others as well.
     TableFull,
+    /// Its place is another visitor's now.
+    Moved,
 }
 
 impl From<TokenError> for Reason {
@@ -366,6 +371,7 @@ mod tests {
             (Check::Proof, "proof"),
             (Check::Address, "address"),
             (Check::Identity, "identity"),
+            (Check::MoveCode, "move_code"),
         ];
         assert!(checks.len() == CHECKS.len() && checks.iter().all(|(check, name)| CHECKS[*check as usize] == *name));
         let reasons = [
@@ -382,6 +388,7 @@ mod tests {
             (Reason::Spent, "spent"),
             (Reason::TooMany, "too_many"),
             (Reason::TableFull, "table_full"),
+            (Reason::Moved, "moved"),
         ];
         assert!(reasons.len() == REASONS.len() && reasons.iter().all(|(why, name)| REASONS[*why as usize] == *name));
     }

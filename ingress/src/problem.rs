@@ -125,6 +125,12 @@ kinds! {
     ProofNeeded = "proof-needed" FORBIDDEN false: "Joining costs work here",
         "The sale asks for a proof of work with each new place in line, and none came, or one that is not good for this visitor, this sale and this place.",
         "Solve the challenge that came along (or GET .../challenge) and send the solution as header Holdfast-Proof. It is in the ALTCHA format.";
+    TicketMoved = "ticket-moved" GONE false: "The place is on another device now",
+        "The ticket's place was moved to another device with a code. This ticket is good for nothing any more.",
+        "Go on over there; or join the line again (POST tickets), which gives a new number.";
+    CodeGone = "code-gone" GONE false: "The code moves nothing",
+        "The code was used, is over, or was never given out; or the place it stood for has been used.",
+        "Ask for another code on the device that has the place.";
     NotFound = "not-found" NOT_FOUND false: "There is nothing here",
         "No such page, sale or item; or a hold or booking that is not this visitor's.",
         "Check the address. GET /v1/sales lists the sales.";

@@ -77,6 +77,28 @@ async fn a_code_leads_through_its_own_line_to_a_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_in_a_class_moves_to_another_device() {
+    let world = World::with(&[CLASSES], Settings::default()).await;
+    let (mut phone, mut laptop) = (Visitor::new(&world).await, Visitor::new(&world).await);
+    assert_eq!(join(&world, &mut phone, "FAN-CLUB-2027").await.status, 201);
+    let offered = phone.post(&world, "/v1/sales/room/ticket/code", "", b"").await;
+    assert_eq!(offered.status, 201, "{}", offered.text());
+    let body = json!({ "code": offered.json()["code"] }).to_string();
+    let moved = laptop.post(&world, "/v1/sales/room/ticket/move", "", body.as_bytes()).await;
+    assert_eq!((moved.status, &moved.json()["class"], &moved.json()["number"]), (200, &"fans".into(), &1.into()));
+    laptop.ticket = text(&moved.json()["ticket"]);
+    assert_eq!(phone.claim(&world, "room").await.refused(), (410, "ticket-moved".into()));
+    assert_eq!(
+        join(&world, &mut phone, "FAN-CLUB-2027").await.refused(),
+        (409, "code-used".into()),
+        "the place was its one"
+    );
+    eventually("entered", || async { laptop.clone().claim(&world, "room").await.status < 300 }).await;
+    assert_eq!(phone.claim(&world, "room").await.refused(), (410, "ticket-moved".into()));
+    assert!(phone.join(&world, "room").await.json().get("class").is_none(), "a place in everybody's line");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_is_used_by_as_many_as_may_and_never_by_more() {
     let world = World::with(&[CLASSES], Settings::default()).await;
     let mut answers = Vec::new();

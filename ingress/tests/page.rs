@@ -454,3 +454,32 @@ async fn where_joining_costs_work_the_form_carries_it_and_a_browser_without_a_sc
     let joined = person.submit(&world, &again, "join", &[("altcha", &proof)]).await;
     assert!(matches!(view(&joined), "waiting" | "called"), "{joined}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_moves_a_place_from_one_browser_to_another() {
+    // Nobody gets in: one inside is enough, and the others wait.
+    let narrow = ROOM.replace("active_passes = 3", "active_passes = 1");
+    let world = World::with(&[narrow.as_str()], Settings::default()).await;
+    let (mut first, mut phone, mut laptop) = (Browser::default(), Browser::default(), Browser::default());
+    first.inside(&world, "/sales/room").await;
+    let page = phone.open(&world, "/sales/room").await;
+    phone.submit(&world, &page, "join", &[]).await;
+    let waiting = phone.until(&world, "/sales/room", "waiting").await;
+    let shown = phone.submit(&world, &waiting, "offer", &[]).await;
+    let code = shown.split("<b class=big>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let page = laptop.open(&world, "/sales/room").await;
+    let wrong = laptop.submit(&world, &page, "take", &[("code", "nonsense")]).await;
+    assert!(note(&wrong).contains("not right"), "{wrong}");
+    let moved = laptop.submit(&world, &wrong, "take", &[("code", &code)]).await;
+    assert_eq!(view(&moved), "waiting", "{moved}");
+    let page = Browser::default().open(&world, "/sales/room").await;
+    let late = Browser::default().submit(&world, &page, "take", &[("code", &code)]).await;
+    assert!(note(&late).contains("used already"), "{late}");
+
+    let inside = first.open(&world, "/sales/room").await;
+    first.submit(&world, &inside, "leave", &[]).await;
+    let called = phone.until(&world, "/sales/room", "called").await;
+    let told = phone.submit(&world, &called, "enter", &[]).await;
+    assert_eq!((view(&told), note(&told)), ("join", "Your place is on another device now."), "{told}");
+    laptop.inside(&world, "/sales/room").await;
+}

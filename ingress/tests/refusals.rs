@@ -95,6 +95,8 @@ async fn every_token_shown_wrongly_is_refused_and_counted() {
     marks(&world, &figures, &visitor, &signer).await;
     proofs(&world, &figures, &visitor, &signer).await;
 
+    moves(&world, &figures, &signer).await;
+
     // The bound per address, by reason.
     let before = count(&figures, "address", "too_many");
     for _ in 0..3 {
@@ -174,6 +176,32 @@ async fn marks(world: &World, figures: &PrometheusHandle, visitor: &Visitor, sig
         assert_ne!(reply.json()["state"], "done", "{reason}");
         assert_eq!(count(figures, "mark", reason), before + 1, "{reason}");
     }
+}
+
+/// A place that was moved away, and codes that move nothing.
+async fn moves(world: &World, figures: &PrometheusHandle, signer: &Signer) {
+    let soon = Millis(signer.now + DAY_MS);
+    let of = |who: u8| Visitor { token: signer.ours.sign_visitor(&VisitorId([who; 16]), soon), ..Visitor::default() };
+    let (mut phone, laptop, late) = (of(21), of(22), of(23));
+    assert_eq!(phone.join(world, "room").await.status, 201);
+    let code = phone.post(world, "/v1/sales/room/ticket/code", "", b"").await.json()["code"].clone();
+    let take = async |visitor: &Visitor, code: &serde_json::Value| {
+        let body = serde_json::json!({ "code": code }).to_string();
+        visitor.post(world, "/v1/sales/room/ticket/move", "", body.as_bytes()).await
+    };
+    assert_eq!(take(&laptop, &code).await.status, 200);
+    for (visitor, shown, reason, refused) in [
+        (&late, &code, "spent", (410, "code-gone".to_owned())),
+        (&late, &"00000-00000".into(), "spent", (410, "code-gone".to_owned())),
+        (&late, &"nonsense".into(), "malformed", (400, "bad-request".to_owned())),
+    ] {
+        let before = count(figures, "move_code", reason);
+        assert_eq!(take(visitor, shown).await.refused(), refused);
+        assert_eq!(count(figures, "move_code", reason), before + 1, "{reason}");
+    }
+    let before = count(figures, "ticket", "moved");
+    assert_eq!(phone.claim(world, "room").await.refused(), (410, "ticket-moved".into()));
+    assert_eq!(count(figures, "ticket", "moved"), before + 1);
 }
 
 async fn proofs(world: &World, figures: &PrometheusHandle, visitor: &Visitor, signer: &Signer) {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::http::Reply;
 
 /// The problems of the contract and those that HTTP adds, by the last part of their `type`. The last one stands for all others.
-pub(crate) const PROBLEMS: [&str; 26] = [
+pub(crate) const PROBLEMS: [&str; 31] = [
     "not-your-turn",
     "pass-expired",
     "sold-out",
@@ -22,6 +22,11 @@ pub(crate) const PROBLEMS: [&str; 26] = [
     "unauthenticated",
     "forbidden",
     "proof-needed",
+    "ticket-moved",
+    "code-gone",
+    "code-invalid",
+    "code-used",
+    "class-full",
     "not-found",
     "method-not-allowed",
     "wrong-content-type",

@@ -32,6 +32,9 @@ pub enum BadLine {
     /// Numbers or calls while the order of the lobby is not drawn.
     #[error("entry {0} calls or counts before the lobby is drawn")]
     NotDrawn(u64),
+    /// A number moved that nobody has, that was used, or twice.
+    #[error("entry {0} moves a place that is not there to be moved")]
+    Moved(u64),
     /// The classes did not go this way.
     #[error("entry {0}: {1}")]
     Class(u64, BadClass),

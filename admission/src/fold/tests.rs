@@ -267,3 +267,60 @@ fn an_entry_of_the_version_before_has_one_class() {
         "without classes an entry is what it was: {written}"
     );
 }
+
+#[test]
+fn a_place_moves_once_per_entry_and_never_after_it_was_used() {
+    let (here, there) = (VisitorHash([1; 16]), VisitorHash([2; 16]));
+    let moved = |moved: &[(u64, VisitorHash)]| LineEvent { moved: moved.to_vec(), ..LineEvent::default() };
+    let mut fold = line();
+    add(&mut fold, called(2_000, 10)).unwrap();
+    add(&mut fold, granted(3_000, &[7])).unwrap();
+    for wrong in [
+        vec![(7, there)],
+        vec![(0, there)],
+        vec![(1_001, there)],
+        vec![(9, there), (9, here)],
+        vec![(9, there), (8, here)],
+    ] {
+        assert_eq!(add(&mut fold, moved(&wrong)), Err(BadLine::Moved(4)), "{wrong:?}");
+    }
+    let both = LineEvent { moved: vec![(8, there)], ..granted(3_000, &[8]) };
+    assert_eq!(add(&mut fold, both), Err(BadLine::Moved(4)), "a pass and a move of one place");
+    add(&mut fold, moved(&[(8, there), (9, here)])).unwrap();
+    assert!(
+        fold.moved().is_others(8, &here) && !fold.moved().is_others(8, &there) && !fold.moved().is_others(6, &here)
+    );
+    assert_eq!((fold.moved().of(&there), fold.moved().of(&here)), (Some(8), Some(9)));
+    add(&mut fold, moved(&[(8, here)])).unwrap();
+    assert_eq!((fold.moved().of(&there), fold.moved().of(&here)), (None, Some(8)));
+    add(&mut fold, granted(4_000, &[8])).unwrap();
+    assert_eq!(fold.moved().count(), 2);
+}
+
+#[test]
+fn a_place_in_a_class_moves_like_any_other_and_its_code_stays_used() {
+    let [one, two, three] = [1, 2, 3].map(|who| VisitorHash([who; 16]));
+    let at = Millis(2_000);
+    let moves = |moved: &[(u64, VisitorHash)]| LineEvent { moved: moved.to_vec(), ..LineEvent::default() };
+    let (first, second) = (number(1, 1), number(1, 2));
+    let mut fold = line();
+    add(&mut fold, LineEvent { redeemed: vec![redeemed(1, 1, 9), redeemed(1, 2, 9)], ..called(2_000, 5) }).unwrap();
+    for nobodys in [number(1, 0), number(1, 3), number(2, 1), number(9, 1), u64::MAX] {
+        assert_eq!(add(&mut fold, moves(&[(nobodys, three)])), Err(BadLine::Moved(3)), "{nobodys:x}");
+    }
+    add(&mut fold, moves(&[(first, three)])).unwrap();
+    assert_eq!([one, two, three].map(|who| fold.class_place(&who, at)), [None, Some(second), Some(first)]);
+    assert!(fold.has_in_class(&three, first) && !fold.has_in_class(&one, first) && !fold.has_in_class(&three, second));
+    let again = LineEvent { redeemed: vec![redeemed(1, 1, 9)], ..LineEvent::default() };
+    assert_eq!(add(&mut fold, again), Err(BadLine::Class(4, BadClass::Twice)), "who gave a place away gets no other");
+    add(&mut fold, moves(&[(8, three), (second, three)])).unwrap();
+    assert_eq!((fold.class_place(&three, at), fold.moved().of(&three)), (Some(second), Some(8)), "one of each kind");
+    assert!(fold.has_in_class(&three, first), "the other one is theirs still, with its ticket");
+    // Back to where it came from, and used there: then it is nobody's any more.
+    add(&mut fold, moves(&[(first, one)])).unwrap();
+    add(&mut fold, LineEvent { granted: vec![first], ..class_called(3_000, 1, 2) }).unwrap();
+    assert_eq!(fold.class_place(&one, Millis(3_000)), Some(first));
+    assert_eq!(add(&mut fold, moves(&[(first, two)])), Err(BadLine::Moved(7)), "it is used");
+    add(&mut fold, LineEvent { ended: vec![first], ..called(4_000, 5) }).unwrap();
+    assert_eq!(fold.class_place(&one, Millis(4_000)), None);
+}

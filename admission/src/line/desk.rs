@@ -1,13 +1,15 @@
 //! The owner's desk: the fold of the log, what waits for the next entry, and what that entry says. No I/O, no clock.
 
+mod calls;
 mod hall;
+mod moving;
 mod redeem;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::limits::MAX_APPEND_EVENTS;
 use domain::number::{Class, EVERYBODY, class_of, number};
-use domain::{ClassCall, Code, LineEvent, LobbyEvent, Millis, Phase, VisitorHash};
+use domain::{Code, LineEvent, LobbyEvent, Millis, Phase, VisitorHash};
 use tokio::sync::oneshot;
 
 use super::numbers::Numbers;
@@ -15,8 +17,10 @@ use super::rules::Rules;
 use super::{Claim, LineError, NotYet};
 use crate::fold::{BadLine, LineFold, Room, Standing};
 use crate::pilot::{Look, Pilot};
-use crate::step::{CLASSES, Deal, Decision, Health, PerClass, Shares, Stock};
+use crate::step::{Deal, Decision, Health, PerClass, Shares, Stock};
+pub(crate) use calls::{Calls, Written};
 pub(crate) use hall::Hall;
+use moving::{Moves, Moving};
 
 /// Numbers granted, and numbers ended, by one entry at most.
 const MAX_ENTRY: usize = MAX_APPEND_EVENTS;
@@ -54,6 +58,8 @@ pub(crate) struct Desk {
     gate: Deal,
     /// Who comes before the sale opens.
     pub(crate) hall: Hall,
+    /// Who moves a place to another device.
+    moves: Moves,
 }
 
 /// An entry on its way to the log, and who waits for it. Nobody is answered before it is appended.
@@ -65,34 +71,7 @@ pub(crate) struct Draft {
     redeemed: Vec<redeem::Redeeming>,
     gap: bool,
     lobby: Option<hall::Step>,
-}
-
-/// Whom the next entry calls.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Calls {
-    /// Up to which number of everybody's line.
-    pub(crate) frontier: u64,
-    /// How many of each class; everybody's are in the frontier.
-    pub(crate) classes: PerClass<u64>,
-}
-
-impl From<u64> for Calls {
-    fn from(frontier: u64) -> Self {
-        Self { frontier, ..Self::default() }
-    }
-}
-
-/// What an entry did, for the counters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Written {
-    /// Passes it granted.
-    pub(crate) granted: u64,
-    /// People it called to units that came back.
-    pub(crate) returns: u64,
-    /// People it called of each class; of everybody nothing is said.
-    pub(crate) classes: PerClass<u64>,
-    /// Somebody of everybody's line waited meanwhile.
-    pub(crate) bypasses: bool,
+    moving: Vec<Moving>,
 }
 
 /// What became of an append, as far as those who wait are concerned.
@@ -123,12 +102,13 @@ impl Desk {
             till: redeem::Till::default(),
             gate: Deal::default(),
             hall,
+            moves: Moves::default(),
         }
     }
 
     /// Claims, leaves and receipts that wait for the next entry.
-    pub(crate) const fn waiting(&self) -> usize {
-        self.owed
+    pub(crate) fn waiting(&self) -> usize {
+        self.owed + self.moves.waiting()
     }
 
     /// What the fold alone can answer to a claim; `None`: the ticket has to be presented first.
@@ -161,12 +141,12 @@ impl Desk {
         self.owed += usize::from(self.till.redeem(&self.fold, visitor, code, answer, now));
     }
 
-    /// The place in a class that goes before `number`: the one that this visitor has by a code, until its pass has ended. A pass of another
-    /// number that is alive is not taken away.
+    /// The place in a class that goes before `number`: the one that this visitor has by a code or by a move, until its pass has ended. A
+    /// pass of another number that is alive is not taken away.
     pub(crate) fn class_place(&self, visitor: &VisitorHash, number: Option<u64>, now: Millis) -> Option<u64> {
-        let (place, at) = (self.fold.classes().number_of(visitor)?, now.not_before(self.fold.at()));
+        let place = self.fold.class_place(visitor, now.not_before(self.fold.at()))?;
         let inside = number.is_some_and(|number| number != place && self.fold.is_active(number));
-        (self.fold.standing(place, at) != Standing::Ended && !inside).then_some(place)
+        (!inside).then_some(place)
     }
 
     /// The number that the draw gave to this visitor; an error while it is not drawn; `None` for who was not in the lobby.
@@ -176,10 +156,17 @@ impl Desk {
         lobby.number_of(index).map(Some).ok_or(LineError::Drawing)
     }
 
-    /// Whether a number that this visitor presents can be theirs: those of the lobby are the draw's to give, those of classes the log's.
+    /// Whether a number that this visitor presents can be theirs: those of the lobby are the draw's to give, those of classes the log's,
+    /// and those that were moved are whose they were moved to.
     pub(crate) fn may_have(&self, visitor: &VisitorHash, number: u64) -> bool {
         if class_of(number) != EVERYBODY {
-            return self.fold.classes().number_of(visitor) == Some(number);
+            return self.fold.has_in_class(visitor, number);
+        }
+        if self.fold.moved().is_others(number, visitor) {
+            return false;
+        }
+        if self.fold.moved().is_theirs(number, visitor) {
+            return true;
         }
         let count = self.fold.lobby().count();
         count == 0 || number > count || self.drawn_number(visitor) == Ok(Some(number))
@@ -220,6 +207,8 @@ impl Desk {
         let at = now.not_before(self.fold.at());
         let (ended, leaves) = self.take_ended(at);
         let claims = self.take_claims(rules, ended.len() as u64, at);
+        let granted: Vec<u64> = claims.iter().map(|(number, _)| *number).collect();
+        let moving = self.moves.take(&self.fold, &granted, at);
         let redeemed = self.till.take(&self.fold, rules, at, &mut self.owed);
         let lobby = self.hall.step(&mut self.fold, rules, &mut self.owed);
         let numbers_to = self.numbers_to(rules, lobby.as_ref(), joins_wait);
@@ -227,7 +216,7 @@ impl Desk {
             at,
             numbers_to,
             frontier: calls.frontier.max(self.fold.frontier()),
-            granted: claims.iter().map(|(number, _)| *number).collect(),
+            granted,
             ended,
             gap: self.gap,
             pass_ttl_ms: (rules.room.pass_ttl_ms != self.fold.pass_ttl_ms()).then_some(rules.room.pass_ttl_ms),
@@ -235,31 +224,15 @@ impl Desk {
             redeemed: redeemed.iter().map(redeem::Redeeming::event).collect(),
             classes: self.class_calls(&calls),
             lobby: lobby.as_ref().map(|step| step.event.clone()),
+            moved: moving::event(&moving),
         };
         let numbers = event.numbers_to > self.fold.numbers_to();
         let moves = event.frontier > self.fold.frontier() || numbers || event.gap.is_some() || event.lobby.is_some();
         let people = event.granted.len() + event.ended.len() + event.redeemed.len() + event.classes.len();
-        if !moves && people == 0 {
+        if !moves && people + event.moved.len() == 0 {
             return None;
         }
-        Some(Draft { gap: event.gap.is_some(), event, claims, leaves, redeemed, lobby })
-    }
-
-    /// Up to where each class is called that is.
-    fn class_calls(&self, calls: &Calls) -> Vec<ClassCall> {
-        let classes = (EVERYBODY..).zip(&calls.classes).skip(1).filter(|(_, calls)| **calls > 0);
-        let called = classes.map(|(class, calls)| {
-            let (from, issued) = (self.fold.classes().frontier(class), self.fold.classes().issued(class));
-            ClassCall { class, frontier: (from + calls).min(issued) }
-        });
-        called.collect()
-    }
-
-    /// Turns are short for those who are called to units that came back: the next in line waits for the same unit.
-    fn turn_ms(&self, rules: &Rules, calls: &Calls) -> Option<u64> {
-        let called = calls.frontier > self.fold.frontier() || calls.classes.iter().any(|calls| *calls > 0);
-        let returns = called && self.pilot.calls_returns();
-        rules.room.standby.filter(|_| returns).map(|standby| standby.claim_ms)
+        Some(Draft { gap: event.gap.is_some(), event, claims, leaves, redeemed, lobby, moving })
     }
 
     /// Up to which number the next entry goes: the lobby's when it closes, then blocks for those who join.
@@ -388,21 +361,10 @@ impl Desk {
         }
         draft.leaves.into_iter().for_each(|answer| say(answer, Ok(())));
         draft.redeemed.into_iter().for_each(|one| one.appended(&self.fold));
+        self.drop_late_claims(&draft.event.moved);
+        draft.moving.into_iter().for_each(Moving::done);
         written.bypasses = self.fold.waiting(self.numbers.issued())[0] > 0;
         Ok(written)
-    }
-
-    /// What an entry does that is not folded yet.
-    fn written(&self, event: &LineEvent) -> Written {
-        let mut classes = [0; CLASSES];
-        for call in &event.classes {
-            if let Some(called) = classes.get_mut(usize::from(call.class)) {
-                *called = call.frontier - self.fold.classes().frontier(call.class).min(call.frontier);
-            }
-        }
-        let everybody = self.fold.gaps().people(self.fold.frontier(), event.frontier);
-        let returns = event.turn_ms.map_or(0, |_| everybody + classes.iter().sum::<u64>());
-        Written { granted: event.granted.len() as u64, returns, classes, bypasses: false }
     }
 
     /// The entry is not in the log as far as known. Nobody is told that anything happened; ends are written again.
@@ -413,6 +375,7 @@ impl Desk {
             NotAppended::Fenced => LineError::NoOwner,
         };
         self.ended.extend(draft.event.ended);
+        self.moves.not_moved(draft.moving, error);
         draft.claims.into_iter().flat_map(|(_, answers)| answers).for_each(|answer| say(answer, Err(error)));
         draft.leaves.into_iter().for_each(|answer| say(answer, Err(error)));
         draft.redeemed.into_iter().for_each(|one| one.refuse(error));
@@ -428,6 +391,7 @@ impl Desk {
         claims.into_values().flatten().for_each(|answer| say(answer, Err(error)));
         self.hall.close(error);
         self.till.close(error);
+        self.moves.close(error);
         let leaves = std::mem::take(&mut self.leaves);
         leaves.into_values().flatten().for_each(|answer| say(answer, Err(error)));
         std::mem::take(&mut self.ended)

@@ -144,6 +144,12 @@ pub enum LineError {
     /// A new number has to be paid for; what was paid was for another one.
     #[error("the place after number {0} is not paid for")]
     Unpaid(u64),
+    /// The ticket's place was moved to another visitor.
+    #[error("the place was moved to another device")]
+    Moved,
+    /// A code that nobody gave out, that is over or used, or of a place that cannot be moved any more.
+    #[error("the code moves nothing")]
+    NoMove,
 }
 
 impl LineError {
@@ -164,6 +170,8 @@ impl LineError {
             Self::ClassFull => "class_full",
             Self::Closed => "closed",
             Self::Unpaid(_) => "unpaid",
+            Self::Moved => "moved",
+            Self::NoMove => "no_move",
         }
     }
 }
@@ -209,6 +217,8 @@ pub(crate) enum Request {
     Redeem { visitor: VisitorHash, code: Code, answer: oneshot::Sender<Result<Joined, LineError>> },
     Claim { visitor: VisitorHash, number: u64, answer: oneshot::Sender<Result<Claim, LineError>> },
     Leave { number: u64, answer: oneshot::Sender<Result<(), LineError>> },
+    Offer { visitor: VisitorHash, number: u64, code: u64, answer: oneshot::Sender<Result<Millis, LineError>> },
+    Move { visitor: VisitorHash, code: u64, answer: oneshot::Sender<Result<u64, LineError>> },
 }
 
 /// A request with where it came from.
@@ -372,6 +382,25 @@ impl Line {
     pub(crate) async fn leave_of(&self, number: u64) -> Result<(), LineError> {
         let (answer, answered) = oneshot::channel();
         self.ask(Request::Leave { number, answer }, answered).await
+    }
+
+    /// Lets `code`, which is random, move this ticket's place to whoever shows it first; answered with the time until which. The
+    /// code before is good for nothing any more. `number` is that of a ticket whose signature ingress has verified.
+    ///
+    /// # Errors
+    /// [`LineError`]; [`LineError::NoMove`]: the place is not the visitor's best, or is used.
+    pub async fn offer(&self, visitor: VisitorHash, number: u64, code: u64) -> Result<Millis, LineError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Offer { visitor, number, code, answer }, answered).await
+    }
+
+    /// Moves the place that `code` stands for to this visitor. Answered with its number when the log has it, also when repeated.
+    ///
+    /// # Errors
+    /// [`LineError`]; each may be repeated. [`LineError::NoMove`]: it moves nothing (any more).
+    pub async fn move_to(&self, visitor: VisitorHash, code: u64) -> Result<u64, LineError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Move { visitor, code, answer }, answered).await
     }
 
     /// Says that these numbers' passes have ended by a booking. Returns at once; a number that gets lost frees its place

@@ -341,6 +341,8 @@ impl Request {
         match self {
             Self::Come { answer, .. } => drop(answer.send(Err(error))),
             Self::Join { answer, .. } => drop(answer.send(Err(error))),
+            Self::Offer { answer, .. } => drop(answer.send(Err(error))),
+            Self::Move { answer, .. } => drop(answer.send(Err(error))),
             Self::Redeem { answer, .. } => drop(answer.send(Err(error))),
             Self::Claim { answer, .. } => drop(answer.send(Err(error))),
             Self::Leave { answer, .. } => drop(answer.send(Err(error))),

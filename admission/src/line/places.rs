@@ -38,6 +38,8 @@ pub(crate) enum For {
     Join(Answer<Joined>),
     /// To get the pass.
     Claim(Answer<Claim>),
+    /// To let this code move it; asked for at this time.
+    Offer(u64, Millis, Answer<Millis>),
 }
 
 impl For {
@@ -45,6 +47,7 @@ impl For {
         match self {
             Self::Join(answer) => say(answer, Err(error)),
             Self::Claim(answer) => say(answer, Err(error)),
+            Self::Offer(_, _, answer) => say(answer, Err(error)),
         }
     }
 }
@@ -167,7 +170,8 @@ impl Places {
 
     fn placed(&mut self, fold: &LineFold, mut join: Join, place: lua::line::Joined, now: Millis) {
         let number = place.number;
-        let spent = place.existed && fold.standing(number, now.not_before(fold.at())) == Standing::Ended;
+        let ended = fold.standing(number, now.not_before(fold.at())) == Standing::Ended;
+        let spent = place.existed && (ended || fold.moved().is_others(number, &join.visitor));
         if !spent {
             return say(join.answer, Ok(Joined { number, new: !place.existed }));
         }
@@ -211,13 +215,25 @@ impl Places {
     /// One visitor's place after the ticket was presented: the ticket's number, a lower unused one that it gave way to, or
     /// a used one that has to give way to it (H18).
     fn restored(&mut self, desk: &mut Desk, mut ticket: Present, place: Option<u64>) {
+        if desk.fold.moved().is_others(ticket.number, &ticket.visitor) {
+            // A join that is asked again gets another place.
+            let again = matches!(ticket.why, For::Join(_));
+            return ticket.why.refuse(if again { LineError::Unavailable } else { LineError::Moved });
+        }
         match place {
             None if ticket.number == NO_TICKET => ticket.why.refuse(LineError::NotJoining),
             Some(other) if ticket.number == NO_TICKET && desk.fold.used(other) => found_used(desk, ticket.why, other),
             Some(number) if number == ticket.number => match ticket.why {
                 For::Join(answer) => say(answer, Ok(Joined { number, new: false })),
                 For::Claim(answer) => desk.claim(number, answer),
+                For::Offer(code, now, answer) => say(answer, desk.offer(ticket.visitor, number, code, now)),
             },
+            // The record is of a place that was moved away since: it gives way.
+            Some(other) if desk.fold.moved().is_others(other, &ticket.visitor) && ticket.tries < MAX_TRIES => {
+                ticket.replace = Some(other);
+                ticket.tries += 1;
+                self.presents.push_back(ticket);
+            }
             Some(other) if desk.fold.used(other) && ticket.tries < MAX_TRIES => {
                 ticket.replace = Some(other);
                 ticket.tries += 1;
@@ -226,6 +242,7 @@ impl Places {
             Some(other) if !desk.fold.used(other) => match ticket.why {
                 For::Join(answer) => say(answer, Ok(Joined { number: other, new: false })),
                 For::Claim(answer) => say(answer, Ok(Claim::Superseded(other))),
+                For::Offer(_, _, answer) => say(answer, Err(LineError::NoMove)),
             },
             // The ticket was granted while it was presented: the fold answers when it is asked again.
             Some(_) | None => ticket.why.refuse(LineError::Unavailable),

@@ -264,6 +264,9 @@ impl<'a> Server<'a> {
                 }
                 Phase::Open | Phase::Paused => self.desk.redeem(visitor, code, answer, now),
             },
+            Request::Claim { visitor, number, answer } if self.desk.fold.moved().is_others(number, &visitor) => {
+                say(answer, Err(LineError::Moved));
+            }
             // Who shows a number that the draw gave to another was told a wrong order; it is shown right in a moment.
             Request::Claim { visitor, number, answer } if !self.desk.may_have(&visitor, number) => {
                 let error = self.desk.drawn_number(&visitor).err().unwrap_or(LineError::Unavailable);
@@ -282,6 +285,24 @@ impl<'a> Server<'a> {
                 }
             },
             Request::Leave { number, answer } => self.desk.leave(number, answer),
+            Request::Offer { visitor, number, code, answer } => self.take_offer(visitor, (number, code), answer, now),
+            Request::Move { visitor, code, answer } => self.desk.move_to(visitor, code, now, answer),
+        }
+    }
+
+    /// A place is offered by whom it is, and only their best one: of classes the log says which that is, of everybody's line Redis.
+    fn take_offer(&mut self, visitor: VisitorHash, (number, code): (u64, u64), answer: Answer<Millis>, now: Millis) {
+        if self.desk.fold.moved().is_others(number, &visitor) {
+            say(answer, Err(LineError::Moved));
+        } else if !self.desk.may_have(&visitor, number) || self.better(&visitor, number, now).is_some() {
+            say(answer, Err(LineError::NoMove));
+        } else if class_of(number) != EVERYBODY {
+            say(answer, self.desk.offer(visitor, number, code, now));
+        } else if number > self.desk.fold.numbers_to() {
+            say(answer, Err(LineError::NoMove));
+        } else {
+            let why = For::Offer(code, now, answer);
+            self.places.present(Present { visitor, number, replace: None, tries: 0, why });
         }
     }
 
@@ -293,7 +314,9 @@ impl<'a> Server<'a> {
     /// The place that a visitor shows who joins. The number that the draw gave is the place, as long as it is not used; behind it
     /// any later number counts, as for everybody.
     fn place_of(&self, visitor: &VisitorHash, drawn: Option<u64>, presented: Option<u64>) -> Option<u64> {
-        let presented = presented.filter(|number| self.desk.may_have(visitor, *number));
+        let moved = self.desk.fold.moved();
+        let drawn = drawn.filter(|number| !moved.is_others(*number, visitor));
+        let presented = presented.filter(|number| self.desk.may_have(visitor, *number)).or_else(|| moved.of(visitor));
         match (drawn, presented) {
             (Some(drawn), Some(later)) if self.desk.fold.used(drawn) => Some(later),
             (Some(drawn), _) => Some(drawn),

@@ -16,6 +16,7 @@ fn every_outcome_and_binding_has_its_label() {
         LineError::CodeUsed,
         LineError::ClassFull,
         LineError::Closed,
+        LineError::Moved,
     ];
     for error in errors {
         assert!(JOINS.contains(&error.as_str()) && CLAIMS.contains(&error.as_str()), "{error:?}");

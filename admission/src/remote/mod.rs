@@ -218,6 +218,8 @@ async fn run(line: &Line, ask: Ask) -> Answer {
         Ask::Redeem(visitor, code) => Answer::Join(line.redeem(visitor, code).await),
         Ask::Claim(visitor, number) => Answer::Claim(line.claim(visitor, number).await),
         Ask::Leave(number) => Answer::Leave(line.leave_of(number).await),
+        Ask::Offer(visitor, number, code) => Answer::Offer(line.offer(visitor, number, code).await),
+        Ask::Move(visitor, code) => Answer::Move(line.move_to(visitor, code).await),
     }
 }
 

@@ -44,6 +44,7 @@ fn owner() -> (Line, tokio::task::JoinHandle<Vec<u64>>) {
                     answer.send(Ok(Came { index: 4, new: true })).unwrap();
                 }
                 Request::Leave { answer, .. } => answer.send(Err(LineError::NoOwner)).unwrap(),
+                Request::Redeem { .. } | Request::Offer { .. } | Request::Move { .. } => panic!("nobody does"),
             }
         }
         inbox.ended.recv().await.unwrap()
@@ -105,6 +106,11 @@ fn every_answer_is_read_back_as_it_was_written() {
             Answer::Claim(Ok(Claim::NotYet { retry_after_ms: 5, why: NotYet::CapFull })),
             Answer::Claim(Ok(Claim::Superseded(3))),
             Answer::Leave(Ok(())),
+            Answer::Join(Err(LineError::CodeUsed)),
+            Answer::Claim(Err(LineError::Moved)),
+            Answer::Offer(Ok(Millis(9))),
+            Answer::Move(Ok(7)),
+            Answer::Move(Err(LineError::NoMove)),
         ]
     };
     let text = serde_json::to_vec(&Answers { v: VERSION, owned: false, answers: all() }).unwrap();

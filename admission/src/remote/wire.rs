@@ -1,6 +1,6 @@
 //! Requests and answers as they are written.
 
-use domain::{Code, VisitorHash};
+use domain::{Code, Millis, VisitorHash};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -38,6 +38,8 @@ pub(super) enum Ask {
     Redeem(VisitorHash, Code),
     Claim(VisitorHash, u64),
     Leave(u64),
+    Offer(VisitorHash, u64, u64),
+    Move(VisitorHash, u64),
 }
 
 /// An answer, by the kind of its request.
@@ -48,6 +50,8 @@ pub(super) enum Answer {
     Join(Result<Joined, LineError>),
     Claim(Result<Claim, LineError>),
     Leave(Result<(), LineError>),
+    Offer(Result<Millis, LineError>),
+    Move(Result<u64, LineError>),
 }
 
 impl Answer {
@@ -58,6 +62,8 @@ impl Answer {
             Self::Join(answer) => answer.as_ref().err(),
             Self::Claim(answer) => answer.as_ref().err(),
             Self::Leave(answer) => answer.as_ref().err(),
+            Self::Offer(answer) => answer.as_ref().err(),
+            Self::Move(answer) => answer.as_ref().err(),
         };
         error == Some(&LineError::NoOwner)
     }
@@ -69,6 +75,8 @@ pub(super) enum Sink {
     Join(oneshot::Sender<Result<Joined, LineError>>),
     Claim(oneshot::Sender<Result<Claim, LineError>>),
     Leave(oneshot::Sender<Result<(), LineError>>),
+    Offer(oneshot::Sender<Result<Millis, LineError>>),
+    Move(oneshot::Sender<Result<u64, LineError>>),
 }
 
 /// What is asked, and who asks.
@@ -83,6 +91,8 @@ pub(super) fn split(request: Request) -> (Ask, Sink) {
         Request::Redeem { visitor, code, answer } => (Ask::Redeem(visitor, code), Sink::Join(answer)),
         Request::Claim { visitor, number, answer } => (Ask::Claim(visitor, number), Sink::Claim(answer)),
         Request::Leave { number, answer } => (Ask::Leave(number), Sink::Leave(answer)),
+        Request::Offer { visitor, number, code, answer } => (Ask::Offer(visitor, number, code), Sink::Offer(answer)),
+        Request::Move { visitor, code, answer } => (Ask::Move(visitor, code), Sink::Move(answer)),
     }
 }
 
@@ -94,6 +104,8 @@ impl Sink {
             Self::Join(answer) => answer.is_closed(),
             Self::Claim(answer) => answer.is_closed(),
             Self::Leave(answer) => answer.is_closed(),
+            Self::Offer(answer) => answer.is_closed(),
+            Self::Move(answer) => answer.is_closed(),
         }
     }
 
@@ -103,6 +115,8 @@ impl Sink {
             Self::Join(answer) => drop(answer.send(Err(error))),
             Self::Claim(answer) => drop(answer.send(Err(error))),
             Self::Leave(answer) => drop(answer.send(Err(error))),
+            Self::Offer(answer) => drop(answer.send(Err(error))),
+            Self::Move(answer) => drop(answer.send(Err(error))),
         }
     }
 
@@ -113,6 +127,8 @@ impl Sink {
             (Self::Join(to), Answer::Join(answer)) => drop(to.send(answer)),
             (Self::Claim(to), Answer::Claim(answer)) => drop(to.send(answer)),
             (Self::Leave(to), Answer::Leave(answer)) => drop(to.send(answer)),
+            (Self::Offer(to), Answer::Offer(answer)) => drop(to.send(answer)),
+            (Self::Move(to), Answer::Move(answer)) => drop(to.send(answer)),
             (sink, _) => sink.refuse(LineError::Unknown),
         }
     }

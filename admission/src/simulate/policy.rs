@@ -118,6 +118,7 @@ impl Own {
             redeemed: Vec::new(),
             classes: Vec::new(),
             lobby: None,
+            moved: Vec::new(),
         };
         self.fold.apply(self.fold.seq() + 1, &event)?;
         Ok((decision.frontier, granted.len(), decision.binding))

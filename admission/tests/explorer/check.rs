@@ -19,6 +19,7 @@ pub fn check(state: &State) -> Result<(), String> {
     let fold = state.fold(head).map_err(|why| format!("L2, L4, L7: {why}"))?;
     crate::lobby::check(state, &fold)?;
     crate::codes::check(state, &fold)?;
+    crate::moved::check(state)?;
     for a in 0..VISITORS {
         if (0..a).any(|b| state.tickets[a] & state.tickets[b] != 0) {
             return Err("L1: two visitors hold one number".into());
@@ -114,9 +115,8 @@ pub fn drain(from: &State) -> Result<(), String> {
             granted: bit(number),
             ended,
             gap: gap.take(),
-            hall: Hall::Nothing,
-            redeems: 0,
             class_front: if number > MOST { called.max(number - MOST) } else { 0 },
+            ..Entry::default()
         };
         let room = fold.room(PACE, CAP, u64::from(ended.count_ones()), at);
         if fold.standing(real(number), at) == Standing::Ended || room.meter == 0 || room.places == 0 {

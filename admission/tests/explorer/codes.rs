@@ -3,15 +3,20 @@
 use admission::fold::LineFold;
 use domain::number::place_in;
 
+use crate::moved;
 use crate::moves::Moves;
 use crate::state::{CODE, Entry, Owner, Rules, State, USES, VISITORS, bit, pseudo, visitor};
 
 pub fn moves(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFold, all: &mut Moves) {
     for v in (0..VISITORS).filter(|v| state.wants & (1 << v) != 0) {
         let mut next = state.clone();
-        if let Some(number) = fold.classes().number_of(&visitor(v)) {
-            tell(&mut next, v, number);
+        if let Some(number) = fold.class_place(&visitor(v), fold.at()) {
+            tell(&mut next, fold, v, number);
             all.push((format!("owner {i} tells visitor {v} the place that the log has"), next));
+            continue;
+        }
+        // A place that was used, or moved away, was the visitor's one.
+        if fold.classes().number_of(&visitor(v)).is_some() {
             continue;
         }
         let used = if rules.uses_by_log { fold.classes().uses_of(&CODE) } else { owner.own.into() };
@@ -27,9 +32,18 @@ pub fn moves(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFo
     }
 }
 
-fn tell(state: &mut State, v: usize, number: u64) {
-    state.told[v] = Some(u8::try_from(place_in(number)).unwrap());
-    state.tickets[v] |= bit(pseudo(number));
+fn tell(state: &mut State, fold: &LineFold, v: usize, number: u64) {
+    if fold.classes().number_of(&visitor(v)) == Some(number) {
+        state.told[v] = Some(u8::try_from(place_in(number)).unwrap());
+    }
+    // An owner that was replaced may not know that the place has moved on.
+    if state.old[v] & bit(pseudo(number)) != 0 {
+        return;
+    }
+    match fold.moved().is_theirs(number, &visitor(v)) {
+        true => moved::appended(state, (pseudo(number), u8::try_from(v).unwrap())),
+        false => state.tickets[v] |= bit(pseudo(number)),
+    }
 }
 
 /// Up to where the class would be called with one more; 0: nobody waits in it.
@@ -44,7 +58,7 @@ pub fn appended(next: &mut State, i: usize, entry: Entry, fold: &LineFold) {
     owner.own += u8::try_from(entry.redeems.count_ones()).unwrap();
     for v in (0..VISITORS).filter(|v| entry.redeems & (1 << v) != 0) {
         if let Some(number) = fold.classes().number_of(&visitor(v)) {
-            tell(next, v, number);
+            tell(next, fold, v, number);
         }
     }
 }

@@ -22,7 +22,7 @@ pub fn moves(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFo
             (Some(_), None) => Hall::Drawn,
             (Some(_), Some(_)) => return,
         };
-        append(state, i, owner, step(state, i, owner, fold, hall), all);
+        append(state, rules, i, owner, step(state, i, owner, fold, hall), all);
     }
 }
 
@@ -50,7 +50,7 @@ fn come(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFold, v
         next.receipts[v] = Some(u8::try_from(fold.lobby().count()).unwrap());
         all.push((format!("owner {i} answers visitor {v} a receipt that is not logged"), next));
     }
-    append(state, i, owner, step(state, i, owner, fold, Hall::Came(u8::try_from(v).unwrap())), all);
+    append(state, rules, i, owner, step(state, i, owner, fold, Hall::Came(u8::try_from(v).unwrap())), all);
 }
 
 /// Who has a receipt is told so, and after the draw the number, which is recorded as a presented ticket is.

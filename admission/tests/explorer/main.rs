@@ -9,6 +9,7 @@
 mod check;
 mod codes;
 mod lobby;
+mod moved;
 mod moves;
 mod search;
 mod state;
@@ -105,6 +106,32 @@ fn a_code_whose_uses_its_owner_counts_is_used_again_by_the_next_owner() {
 fn a_meter_for_each_class_lets_too_many_in() {
     let start = State::codes(Budget::default());
     breaks("a meter for each class", &start, Rules { one_meter: false, ..Rules::default() }, "I7");
+}
+
+#[test]
+fn a_place_that_moves_stays_one_place() {
+    let owners = Budget { owners: 1, moves: 2, ticks: 2, ..Budget::default() };
+    holds("moves, take-overs, everybody in line", &State::warm(owners));
+    let unknown = Budget { owners: 1, moves: 1, unknown_appends: 1, ticks: 2, ..Budget::default() };
+    holds("moves, unknown appends", &State::warm(unknown));
+    let lost = Budget { owners: 1, moves: 1, losses: 1, ticks: 2, ..Budget::default() };
+    holds("moves, Redis is lost", &State::warm(lost));
+    let classes = Budget { owners: 1, moves: 1, ticks: 2, ..Budget::default() };
+    holds("moves, with a place by a code", &State::codes(classes));
+    let both = Budget { owners: 1, moves: 1, unknown_appends: 1, ticks: 1, ..Budget::default() };
+    holds("moves, with a place by a code, unknown appends", &State::codes(both));
+}
+
+#[test]
+fn a_ticket_whose_place_has_moved_lets_two_in() {
+    let start = State::warm(Budget { moves: 1, ticks: 1, ..Budget::default() });
+    breaks("holder not checked", &start, Rules { holder_checked: false, ..Rules::default() }, "L11");
+}
+
+#[test]
+fn a_claim_that_outlives_a_move_lets_two_in() {
+    let start = State::warm(Budget { moves: 1, ticks: 2, ..Budget::default() });
+    breaks("late claims kept", &start, Rules { late_claims_dropped: false, ..Rules::default() }, "L11");
 }
 
 #[test]

@@ -5,10 +5,9 @@ use domain::Millis;
 use domain::limits::PASS_SKEW_MS;
 
 use crate::state::{
-    BLOCK, CAP, Entry, Hall, Late, MOST, Owner, PACE, Redis, Rules, State, VISITORS, bit, numbers, pseudo, real,
-    visitor,
+    BLOCK, CAP, Entry, Late, MOST, Owner, PACE, Redis, Rules, State, VISITORS, bit, numbers, pseudo, real, visitor,
 };
-use crate::{codes, lobby};
+use crate::{codes, lobby, moved};
 
 pub type Moves = Vec<(String, State)>;
 
@@ -39,12 +38,17 @@ fn visitors(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFol
     let now = state.clock(i).not_before(fold.at());
     for v in 0..VISITORS {
         join(state, rules, i, owner, fold, v, all);
-        for number in numbers(state.tickets[v]) {
+        let old = if rules.holder_checked { 0 } else { state.old[v] };
+        for number in numbers(state.tickets[v] | old) {
+            if rules.holder_checked && fold.moved().is_others(real(number), &visitor(v)) {
+                continue;
+            }
             match fold.standing(real(number), now) {
                 Standing::Called => claim(state, rules, i, fold, v, number, all),
                 Standing::Inside(expires) => {
                     let mut next = state.clone();
                     answer(&mut next, number, expires.0);
+                    next.passes[v] |= bit(number);
                     all.push((format!("owner {i} answers the pass of {number} again"), next));
                 }
                 Standing::Waiting | Standing::Ended => {}
@@ -59,7 +63,9 @@ fn join(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFold, v
         return;
     }
     let known = state.redis.tickets[v];
-    let spent = known > 0 && fold.standing(known.into(), fold.at()) == Standing::Ended;
+    let spent = known > 0
+        && (fold.standing(known.into(), fold.at()) == Standing::Ended
+            || fold.moved().is_others(known.into(), &visitor(v)));
     let new = known == 0 || spent;
     if new && owner.next > owner.to {
         return;
@@ -94,17 +100,22 @@ fn claim(state: &State, rules: Rules, i: usize, fold: &LineFold, v: usize, numbe
     let known = state.redis.tickets[v];
     if number > MOST {
         // The log knows whose place it is; Redis has no say.
-        if fold.classes().number_of(&visitor(v)) == Some(real(number)) {
-            next.owners[i].as_mut().unwrap().claims |= bit(number);
+        if !rules.holder_checked || fold.has_in_class(&visitor(v), real(number)) {
+            let owner = next.owners[i].as_mut().unwrap();
+            owner.claims |= bit(number);
+            owner.by[v] |= bit(number);
         }
         all.push((format!("visitor {v} claims place {} of the class at owner {i}", number - MOST), next));
         return;
     }
-    if known == 0 || number < known || fold.used(known.into()) {
+    let gone = fold.moved().is_others(known.into(), &visitor(v));
+    if known == 0 || number < known || fold.used(known.into()) || gone {
         next.redis.tickets[v] = number;
     }
     if next.redis.tickets[v] == number {
-        next.owners[i].as_mut().unwrap().claims |= bit(number);
+        let owner = next.owners[i].as_mut().unwrap();
+        owner.claims |= bit(number);
+        owner.by[v] |= bit(number);
         if !rules.log_first {
             let expires = state.clock(i).not_before(fold.at()).plus(fold.pass_ttl_ms());
             answer(&mut next, number, expires.0);
@@ -143,17 +154,17 @@ fn entries(state: &State, rules: Rules, i: usize, owner: &Owner, mut fold: LineF
     let front = u8::try_from(fold.frontier()).unwrap();
     let (called, _) = fold.gaps().advance(fold.frontier(), u64::from(owner.next - 1), 1);
     let called = if may_call { u8::try_from(called).unwrap() } else { front };
-    let redeems = owner.till;
+    let base = Entry { at: at.0, to, front, granted, ended, gap: owner.gap, redeems: owner.till, ..Entry::default() };
+    moved::entries(state, rules, i, owner, &fold, base, all);
     for (front, class_front) in [(front, 0), (called, 0), (front, codes::next_call(&fold))] {
-        let entry =
-            Entry { at: at.0, to, front, granted, ended, gap: owner.gap, hall: Hall::Nothing, redeems, class_front };
+        let entry = Entry { front, class_front, ..base };
         let says = granted | ended != 0
-            || redeems | class_front != 0
+            || entry.redeems | class_front != 0
             || u64::from(to) > fold.numbers_to()
             || u64::from(front) > fold.frontier()
             || owner.gap.is_some();
         if says {
-            append(state, i, owner, entry, all);
+            append(state, rules, i, owner, entry, all);
         }
     }
 }
@@ -186,13 +197,13 @@ fn grants(state: &State, rules: Rules, owner: &Owner, fold: &mut LineFold, ended
 }
 
 /// The ledger: all or nothing, only while fence and head are the writer's. The answer may get lost, or the append land later.
-pub fn append(state: &State, i: usize, owner: &Owner, entry: Entry, all: &mut Moves) {
+pub fn append(state: &State, rules: Rules, i: usize, owner: &Owner, entry: Entry, all: &mut Moves) {
     let fits = state.fence == owner.fence && state.log.len() == usize::from(owner.head);
     let name = format!("owner {i} appends {entry:?}");
     let mut next = state.clone();
     if fits {
         next.log.push(entry);
-        appended(&mut next, i, entry);
+        appended(&mut next, rules, i, entry);
     } else {
         next.owners[i] = None;
     }
@@ -210,25 +221,34 @@ pub fn append(state: &State, i: usize, owner: &Owner, entry: Entry, all: &mut Mo
         }
         // Nobody is answered; those who claimed or redeemed ask again.
         let owner = next.owners[i].as_mut().unwrap();
-        (owner.claims, owner.till) = (0, 0);
+        (owner.claims, owner.by, owner.till) = (0, [0; VISITORS], 0);
         all.push((format!("{name}, nobody sees it end, applied {applied}"), next));
     }
 }
 
-fn appended(next: &mut State, i: usize, entry: Entry) {
+fn appended(next: &mut State, rules: Rules, i: usize, entry: Entry) {
+    let kept = entry.moved.filter(|_| !rules.late_claims_dropped).map_or(0, |(number, _)| bit(number));
     let owner = next.owners[i].as_mut().unwrap();
     owner.head += 1;
     owner.to = if entry.to > owner.to { entry.to } else { owner.to };
     owner.gap = None;
-    owner.claims = 0;
+    let by = owner.by;
+    owner.claims &= kept;
+    owner.by = by.map(|mine| mine & kept);
     owner.ends = 0;
     owner.till = 0;
     let fold = next.fold(u8::try_from(next.log.len()).unwrap());
     let Ok(fold) = fold else { return };
     lobby::appended(next, i, entry, &fold);
     codes::appended(next, i, entry, &fold);
+    if let Some(moved) = entry.moved {
+        moved::appended(next, moved);
+    }
     for number in numbers(entry.granted) {
         answer(next, number, entry.at + fold.pass_ttl_ms());
+        for v in 0..VISITORS {
+            next.passes[v] |= by[v] & bit(number);
+        }
     }
 }
 
@@ -264,8 +284,7 @@ pub fn take(next: &mut State, rules: Rules, i: usize) {
     let to = u8::try_from(fold.numbers_to()).unwrap();
     let gap = fold.gap_behind(issued).map(|(a, b)| (u8::try_from(a).unwrap(), u8::try_from(b).unwrap()));
     let (first, gap) = if rules.new_block { (to + 1, gap) } else { (u8::try_from(issued).unwrap() + 1, None) };
-    next.owners[i] =
-        Some(Owner { fence: next.fence, head, from: head, next: first, to, gap, claims: 0, ends: 0, till: 0, own: 0 });
+    next.owners[i] = Some(Owner { gap, ..Owner::new(next.fence, head, first, to) });
 }
 
 fn faults(state: &State, _rules: Rules, all: &mut Moves) {

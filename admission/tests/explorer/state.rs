@@ -47,6 +47,8 @@ pub struct Budget {
     pub unknown_joins: u8,
     /// Appends whose answer gets lost, or that land later.
     pub unknown_appends: u8,
+    /// Places that move to another visitor.
+    pub moves: u8,
     /// Ticks of real time.
     pub ticks: u8,
 }
@@ -80,6 +82,10 @@ pub struct Rules {
     pub uses_by_log: bool,
     /// One meter counts the passes of all classes.
     pub one_meter: bool,
+    /// Only whom a number was moved to may claim it.
+    pub holder_checked: bool,
+    /// Claims that came before a move was logged are dropped with it.
+    pub late_claims_dropped: bool,
 }
 
 impl Default for Rules {
@@ -98,6 +104,8 @@ impl Default for Rules {
             code_log_first: true,
             uses_by_log: true,
             one_meter: true,
+            holder_checked: true,
+            late_claims_dropped: true,
         }
     }
 }
@@ -127,6 +135,8 @@ pub struct Entry {
     pub redeems: u8,
     /// Places of the class that may enter, up to; 0: nothing is said.
     pub class_front: u8,
+    /// This number is this visitor's from now on.
+    pub moved: Option<(u8, u8)>,
 }
 
 /// The number as the line knows it.
@@ -189,6 +199,7 @@ impl Entry {
                 .into_iter()
                 .collect(),
             lobby,
+            moved: self.moved.map(|(number, to)| (real(number), visitor(to.into()))).into_iter().collect(),
         }
     }
 }
@@ -219,12 +230,21 @@ pub struct Owner {
     pub gap: Option<(u8, u8)>,
     /// Claims decided, waiting for the entry.
     pub claims: u16,
+    /// Whose they are.
+    pub by: [u16; VISITORS],
     /// Passes said to have ended.
     pub ends: u16,
     /// Visitors whose code waits for the entry.
     pub till: u8,
     /// Uses of the code that this owner has logged itself.
     pub own: u8,
+}
+
+impl Owner {
+    /// One that took over just now and waits for nobody.
+    pub const fn new(fence: u8, head: u8, next: u8, to: u8) -> Self {
+        Self { fence, head, from: head, next, to, gap: None, claims: 0, by: [0; VISITORS], ends: 0, till: 0, own: 0 }
+    }
 }
 
 /// An append that nobody saw end.
@@ -249,6 +269,10 @@ pub struct State {
     pub now: u8,
     /// Signed tickets of each visitor.
     pub tickets: [u16; VISITORS],
+    /// Tickets whose place the visitor has moved to another one.
+    pub old: [u16; VISITORS],
+    /// Passes that each visitor was answered.
+    pub passes: [u16; VISITORS],
     /// Expiry that was answered, by number.
     pub answered: BTreeMap<u8, u64>,
     /// Passes marked ended in the lane.
@@ -270,8 +294,7 @@ pub struct State {
 impl State {
     pub fn start(budget: Budget) -> Self {
         let first = Entry { at: 0, to: BLOCK, ..Entry::default() };
-        let owner =
-            Owner { fence: 1, head: 1, from: 1, next: 1, to: BLOCK, gap: None, claims: 0, ends: 0, till: 0, own: 0 };
+        let owner = Owner::new(1, 1, 1, BLOCK);
         Self {
             log: vec![first],
             fence: 1,
@@ -282,6 +305,8 @@ impl State {
             ahead_ms: AHEAD_MS,
             now: 0,
             tickets: [0; VISITORS],
+            old: [0; VISITORS],
+            passes: [0; VISITORS],
             answered: BTreeMap::new(),
             left: 0,
             joins: [2, 1, 1],
@@ -298,8 +323,7 @@ impl State {
     pub fn lobby(budget: Budget) -> Self {
         let mut state = Self::start(budget);
         state.log = vec![Entry { at: 0, ..Entry::default() }];
-        let owner =
-            Owner { fence: 1, head: 1, from: 1, next: 1, to: 0, gap: None, claims: 0, ends: 0, till: 0, own: 0 };
+        let owner = Owner::new(1, 1, 1, 0);
         state.owners = [Some(owner), None];
         // The second owner's clock is behind: it takes the sale for closed a little longer.
         (state.opens_ms, state.ahead_ms, state.joins) = (TICK_MS, 0, [1, 1, 1]);
@@ -321,18 +345,7 @@ impl State {
     pub fn warm(budget: Budget) -> Self {
         let mut state = Self::start(budget);
         state.log.push(Entry { at: 0, to: 2 * BLOCK, front: 2, ..Entry::default() });
-        state.owners[0] = Some(Owner {
-            fence: 1,
-            head: 2,
-            from: 1,
-            next: 4,
-            to: 2 * BLOCK,
-            gap: None,
-            claims: 0,
-            ends: 0,
-            till: 0,
-            own: 0,
-        });
+        state.owners[0] = Some(Owner { from: 1, ..Owner::new(1, 2, 4, 2 * BLOCK) });
         state.redis = Redis { loaded: true, epoch: 1, settled: 2, issued: 3, tickets: [1, 2, 3] };
         state.tickets = [bit(1), bit(2), bit(3)];
         state.joins = [0; VISITORS];

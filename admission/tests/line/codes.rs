@@ -41,6 +41,38 @@ async fn a_code_gives_a_place_in_its_class_once_for_each_visitor_and_use() {
     check_log(&world.log().await, 60_000, 10_000);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_by_code_moves_and_is_the_other_device_s_alone_also_for_the_next_owner() {
+    let world = World::open(room()).await;
+    let one = world.owner("one").await;
+    let place = insist_but(one.line.clone(), 1, code(1, 1, 1)).await.unwrap().number;
+    let general = one.join(9, None).await.number;
+    insist(|| one.line.offer(visitor(1), place, 77)).await;
+    assert_eq!(insist(|| one.line.move_to(visitor(9), 77)).await, place);
+    assert_eq!(one.line.claim(visitor(1), place).await, Err(LineError::Moved));
+    assert_eq!(one.line.offer(visitor(1), place, 78).await, Err(LineError::Moved));
+    let again = insist_but(one.line.clone(), 1, code(2, 1, 1)).await;
+    assert_eq!(again, Err(LineError::CodeUsed), "who gave a place away gets no other one by a code");
+    assert_eq!(one.line.offer(visitor(9), general, 79).await, Err(LineError::NoMove), "only the better place moves");
+    one.kill().await;
+
+    let two = world.owner("two").await;
+    assert_eq!(two.join(9, None).await, Joined { number: place, new: false }, "the place is found without its ticket");
+    let same = insist_but(two.line.clone(), 9, code(3, 2, 1)).await;
+    assert_eq!(same, Ok(Joined { number: place, new: false }), "who has a place in a class uses no code");
+    assert_eq!(two.claim(9, general).await, Claim::Superseded(place));
+    assert!(two.join(1, Some(place)).await.new, "the old device gets a place in everybody's line");
+    two.pass(9, place).await;
+    assert_eq!(two.line.claim(visitor(1), place).await, Err(LineError::Moved), "one place, one pass");
+    two.leave(9, place).await;
+    assert_eq!(two.join(9, None).await.number, general, "the place in everybody's line was kept");
+    two.stop().await;
+    let log = world.log().await;
+    check_log(&log, 60_000, 10_000);
+    let moved: Vec<_> = log.into_iter().flat_map(|entry| entry.moved).collect();
+    assert_eq!(moved, [(place, visitor(9))]);
+}
+
 /// Repeats what is safe to repeat until it is answered for good.
 async fn insist_but(line: admission::Line, who: u64, code: Code) -> Result<Joined, LineError> {
     insist(|| async {

@@ -10,6 +10,7 @@ mod figures;
 mod history;
 mod ledger_faults;
 mod lobby;
+mod moved;
 mod owners;
 mod redis_faults;
 mod shown;

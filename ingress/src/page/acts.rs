@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::limits::{HTTP_BODY_BYTES, TICKET_TTL_MS};
+use domain::limits::{HTTP_BODY_BYTES, MOVE_CODE_MS, TICKET_TTL_MS};
 use domain::{HoldId, SaleId};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
 use serde_json::{Value, json};
 
-use super::told::{Answered, HOLD, Hold, Refusal, ask, hold_of, look};
+use super::told::{Answered, HOLD, Hold, MOVE, Refusal, ask, hold_of, look};
 use super::words::LANGUAGES;
 use crate::app::SaleHandle;
 use crate::call::{Call, decoded};
 use crate::edge::cookie;
 use crate::problem::{Name, Problem};
 use crate::reply::{self, Response};
-use crate::visitor::{bookings, catalogue, holds, identity, passes, proof, tickets};
+use crate::visitor::{bookings, catalogue, holds, identity, moving, passes, proof, tickets};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The field in which the script, or an ALTCHA widget, puts the proof of work.
@@ -208,7 +208,45 @@ pub(crate) async fn enter(mut call: Call) -> Result<Response, Problem> {
     let asked = ask(&call, "/v1/sales/", sale.id().as_str(), "/passes", Bytes::new());
     let answered = Answered::new(passes::claim(asked).await).await;
     let back = Back::new(&call, &sale).after(&answered);
-    Ok(if answered.problem == Some(Name::PassExpired) { back.forget(&SPENT) } else { back }.answer())
+    let over = matches!(answered.problem, Some(Name::PassExpired | Name::TicketMoved));
+    Ok(if over { back.forget(&SPENT) } else { back }.answer())
+}
+
+/// Gets a code that moves the place to another device; the page shows it.
+#[utoipa::path(post, path = "/sales/{sale}/offer", tag = "pages", operation_id = "pageOffer",
+    params(("sale" = String, Path, description = "The sale's id")),
+    responses((status = 303, description = "Back to the page")))]
+pub(crate) async fn offer(mut call: Call) -> Result<Response, Problem> {
+    let (sale, _) = begin(&mut call).await?;
+    let asked = ask(&call, "/v1/sales/", sale.id().as_str(), "/ticket/code", Bytes::new());
+    let answered = Answered::new(moving::offer(asked).await).await;
+    let mut back = Back::new(&call, &sale).after(&answered);
+    if answered.problem == Some(Name::TicketMoved) {
+        back = back.forget(&SPENT);
+    }
+    if let Some(code) = answered.json::<Value>().and_then(|body| Some(body["code"].as_str()?.to_owned())) {
+        let cookie = identity::cookie(&call, MOVE, &code, Some(sale.id()), MOVE_CODE_MS);
+        back.cookies.extend(cookie.and_then(|cookie| of_page(&cookie)));
+    }
+    Ok(back.answer())
+}
+
+/// Takes over the place that another device gave a code for.
+#[utoipa::path(post, path = "/sales/{sale}/take", tag = "pages", operation_id = "pageTake",
+    params(("sale" = String, Path, description = "The sale's id")),
+    responses((status = 303, description = "Back to the page")))]
+pub(crate) async fn take(mut call: Call) -> Result<Response, Problem> {
+    let (sale, form) = begin(&mut call).await?;
+    let body = json!({ "code": form.get("code") }).to_string();
+    let asked = ask(&call, "/v1/sales/", sale.id().as_str(), "/ticket/move", Bytes::from(body));
+    let answered = Answered::new(moving::take(asked).await).await;
+    let back = Back::new(&call, &sale).after(&answered);
+    Ok(match answered.problem {
+        None => back.with("joined".to_owned()),
+        Some(Name::BadRequest) => back.told("code-gone"),
+        Some(_) => back,
+    }
+    .answer())
 }
 
 /// Leave: the pass is given back.

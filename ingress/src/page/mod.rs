@@ -96,6 +96,7 @@ pub(crate) async fn sale(call: Call) -> Result<Response, Problem> {
         view,
         said: said(&call, words, over),
         key: key(&call),
+        code: cookie::get(call.headers(), told::MOVE).filter(|code| code.len() <= 16).map(str::to_owned),
         again_ms: call.query("in").and_then(|s| s.parse::<u64>().ok()).unwrap_or(0).min(AGAIN_MOST_S) * 1_000,
         near: call.app.parts.settings.event_stream_ahead,
         jitter: rand::random(),

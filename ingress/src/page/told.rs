@@ -18,6 +18,9 @@ use crate::visitor::{catalogue, holds, identity, line, tickets};
 /// Names the hold that the page shows; sent back only to the page of its sale.
 pub(super) const HOLD: &str = "hf_hold";
 
+/// Carries the code that moves the place to another device, for the page to show.
+pub(super) const MOVE: &str = "hf_move";
+
 /// `GET /v1/sales/{sale}`.
 #[derive(Deserialize)]
 pub(super) struct Sale {

@@ -25,6 +25,8 @@ pub(super) struct Shown<'a> {
     pub(super) said: Option<String>,
     /// The key of the next hold: a form that is sent twice holds once.
     pub(super) key: String,
+    /// The code that moves the place to another device, once one was asked for.
+    pub(super) code: Option<String>,
     /// When the turn may be claimed again, milliseconds.
     pub(super) again_ms: u64,
     /// People ahead, at most, of whom the server tells by itself.
@@ -205,9 +207,13 @@ impl Shown<'_> {
         self.join_form(out, "join");
         if !self.told.line.classes.is_empty() {
             html!(out, "<form method=post action=\"/sales/" (self.told.sale.id) "/join\"><p><label>" (self.words.say("code"))
-                " <input name=code required maxlength=80 autocomplete=off autocapitalize=characters></label></p><button class=second>"
+                " <input id=access name=code required maxlength=80 autocomplete=off autocapitalize=characters></label></p><button class=second>"
                 (self.words.say("join_code")) "</button></form>");
         }
+        html!(out, "<details><summary>" (self.words.say("take_hint")) "</summary><form method=post action=\"/sales/"
+            (self.told.sale.id) "/take\"><p><label for=code>" (self.words.say("take_code"))
+            "</label> <input id=code name=code autocomplete=off maxlength=16 required></p><button id=take class=second>"
+            (self.words.say("take")) "</button></form></details>");
         self.stock(out);
     }
 
@@ -227,6 +233,10 @@ impl Shown<'_> {
         };
         let chance = ticket.chance.as_ref().map(|chance| format!("chance_{chance}")).filter(|key| words.has(key));
         html!(out, "</dl><p id=chance>" (chance.as_deref().map_or("", |key| words.say(key))) "</p><p>" (words.say(hint)) "</p>");
+        match &self.code {
+            Some(code) => html!(out, "<p class=card>" (words.say("move_code")) " <b class=big>" (code) "</b></p>"),
+            None => self.button(out, "offer", "move", true),
+        }
         self.stock(out);
     }
 

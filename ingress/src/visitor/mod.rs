@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod holds;
 pub(crate) mod identity;
 pub(crate) mod line;
+pub(crate) mod moving;
 mod order;
 mod outcome;
 pub(crate) mod pages;
@@ -33,6 +34,8 @@ routes! {
         PageJoin = Hold POST "/sales/{sale}/join";
         PageEnter = Hold POST "/sales/{sale}/enter";
         PageLeave = Hold POST "/sales/{sale}/leave";
+        PageOffer = Hold POST "/sales/{sale}/offer";
+        PageTake = Hold POST "/sales/{sale}/take";
         PageHold = Hold POST "/sales/{sale}/hold";
         PageRelease = Hold POST "/sales/{sale}/release";
         PageConfirm = Confirm POST "/sales/{sale}/confirm";
@@ -50,6 +53,8 @@ routes! {
         GetChallenge = Status GET "/v1/sales/{sale}/challenge";
         GetTicket = Status GET "/v1/sales/{sale}/ticket";
         FollowTicket = Status GET "/v1/sales/{sale}/ticket/events";
+        OfferPlace = Hold POST "/v1/sales/{sale}/ticket/code";
+        TakePlace = Hold POST "/v1/sales/{sale}/ticket/move";
         MakeVisitor = Hold POST "/v1/visitors";
         JoinLine = Hold POST "/v1/sales/{sale}/tickets";
         ClaimPass = Hold POST "/v1/sales/{sale}/passes";
@@ -78,6 +83,7 @@ impl Api for Visitors {
             Op::PageScript => Ok(page::script(call)),
             Op::PageWorker => Ok(page::worker(call)),
             Op::Page | Op::PageJoin | Op::PageEnter | Op::PageLeave => return None,
+            Op::PageOffer | Op::PageTake => return None,
             Op::PageHold | Op::PageRelease | Op::PageConfirm | Op::PageAgain => return None,
             Op::Description => Ok(openapi::visitor_description(call)),
             Op::Problems => Ok(pages::problems()),
@@ -91,6 +97,7 @@ impl Api for Visitors {
             Op::GetChallenge => proof::get(call),
             Op::GetTicket => tickets::get(call),
             Op::FollowTicket => events::get(call),
+            Op::OfferPlace | Op::TakePlace => return None,
             Op::MakeVisitor | Op::JoinLine | Op::ClaimPass | Op::Leave | Op::Hold => return None,
             Op::GetHold | Op::ReleaseHold | Op::Confirm => return None,
             Op::ListBookings | Op::GetBooking | Op::CancelBooking => return None,
@@ -99,7 +106,7 @@ impl Api for Visitors {
 
     fn crowded(op: Op, call: &Call) -> Option<Response> {
         let page = matches!(op, Op::Page | Op::PageJoin | Op::PageEnter | Op::PageLeave | Op::PageHold)
-            || matches!(op, Op::PageRelease | Op::PageConfirm | Op::PageAgain);
+            || matches!(op, Op::PageRelease | Op::PageConfirm | Op::PageAgain | Op::PageOffer | Op::PageTake);
         page.then(|| page::crowded(call))
     }
 
@@ -109,10 +116,14 @@ impl Api for Visitors {
             Op::PageJoin => page::join(call).await,
             Op::PageEnter => page::enter(call).await,
             Op::PageLeave => page::leave(call).await,
+            Op::PageOffer => page::offer(call).await,
+            Op::PageTake => page::take(call).await,
             Op::PageHold => page::hold(call).await,
             Op::PageRelease => page::release(call).await,
             Op::PageConfirm => page::confirm(call).await,
             Op::PageAgain => page::again(call).await,
+            Op::OfferPlace => moving::offer(call).await,
+            Op::TakePlace => moving::take(call).await,
             Op::MakeVisitor => tickets::visitor(call).await,
             Op::JoinLine => tickets::join(call).await,
             Op::GetReceipt => draw::receipt(call).await,

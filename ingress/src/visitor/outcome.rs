@@ -41,6 +41,12 @@ pub(crate) fn line(error: LineError, sale: &SaleFold, now: Millis) -> Problem {
         LineError::NotJoining => return not_joining(),
         LineError::Closed => return closed(),
         LineError::Drawing => return drawing(),
+        LineError::Moved => {
+            return refused(Name::TicketMoved, "The place of this ticket was moved to another device.");
+        }
+        LineError::NoMove => {
+            return refused(Name::CodeGone, "The code, or the place it is for, cannot be used any more.");
+        }
         LineError::Unpaid(_) => return refused(Name::ProofNeeded, "A new place has to be paid for with work."),
         LineError::CodeUsed => {
             return refused(Name::CodeUsed, "The code was used as often as it may be, or the place it gave was.");

@@ -1,6 +1,6 @@
 //! Exchanging a called ticket for the right to book, and giving it back.
 
-use admission::Claim;
+use admission::{Claim, LineError};
 use domain::limits::HTTP_BODY_BYTES;
 use domain::{Millis, VisitorHash};
 use http::StatusCode;
@@ -14,6 +14,7 @@ use super::{catalogue, outcome};
 use crate::app::SaleHandle;
 use crate::call::Call;
 use crate::edge::cookie;
+use crate::metrics::{Check, Reason};
 use crate::problem::{Name, Problem};
 use crate::reply::{self, Response};
 
@@ -56,7 +57,12 @@ pub(crate) async fn claim(mut call: Call) -> Result<Response, Problem> {
     let line = sale.line.as_ref().ok_or_else(no_room)?;
     let hash = sale.hash(&visitor);
     let Place::Number(number) = identity::place(&call, &sale, &hash)? else { return Err(outcome::drawing()) };
-    match line.claim(hash, number).await.map_err(|error| outcome::line(error, &sale.fold, now))? {
+    let claimed = line.claim(hash, number).await.inspect_err(|error| {
+        if *error == LineError::Moved {
+            call.app.refusals.count(Check::Ticket, Reason::Moved);
+        }
+    });
+    match claimed.map_err(|error| outcome::line(error, &sale.fold, now))? {
         Claim::Granted { number, expires, again } => Ok(granted(&call, &sale, &hash, number, expires, again)),
         Claim::NotYet { retry_after_ms, why } => Err(outcome::not_yet(why, retry_after_ms)),
         Claim::Ended => Err(outcome::pass_ended()),

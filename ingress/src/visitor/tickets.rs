@@ -7,7 +7,7 @@ use admission::{Came, Fee, Joined, Line, LineError};
 use domain::limits::{HTTP_BODY_BYTES, TICKET_MOST_MS, TICKET_SLACK_MS, TICKET_TTL_MS};
 use domain::number::{class_of, place_in};
 use domain::sale::Phase;
-use domain::{Millis, VisitorHash};
+use domain::{Millis, VisitorHash, VisitorId};
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION};
 use serde::Serialize;
@@ -214,6 +214,29 @@ pub(crate) async fn join(mut call: Call) -> Result<Response, Problem> {
         made.tell(&call, &mut answer);
     }
     Ok(answer)
+}
+
+/// The answer to who took over the place of this number.
+pub(super) fn of_place(
+    call: &Call,
+    sale: &SaleHandle,
+    (visitor, made): (VisitorId, Option<identity::Made>),
+    number: u64,
+) -> Response {
+    let (now, hash, keyring) = (call.now(), sale.hash(&visitor), call.app.keyring.load());
+    let expires = ticket_expires(sale, now);
+    let ticket = keyring.sign_ticket(sale.id(), &hash, number, expires);
+    let token = match &made {
+        Some(made) => made.token.clone(),
+        None => keyring.sign_visitor(&visitor, now.plus(domain::limits::VISITOR_TTL_MS)),
+    };
+    let status = status(sale, &sale.view.place(number, rand::random()), number);
+    let mut answer = reply::json(StatusCode::OK, &JoinedBody { ticket: &ticket, visitor: &token, status });
+    set_cookie(call, &mut answer, cookie::TICKET, &ticket, Some(sale.id()), expires.since(now));
+    if let Some(made) = made {
+        made.tell(call, &mut answer);
+    }
+    answer
 }
 
 /// What a join came to.

@@ -12,7 +12,7 @@ use domain::{Millis, Redeemed, VisitorHash};
 use super::super::Joined;
 use super::super::rules::Rules;
 use super::{Answer, LineError, say};
-use crate::fold::{LineFold, Standing};
+use crate::fold::LineFold;
 
 /// A visitor who redeems a code, and who waits for the place: one, or several tabs.
 #[derive(Debug)]
@@ -97,13 +97,11 @@ impl Till {
     }
 }
 
-/// The place that this visitor has by a code. One that was used is used: a class is entered once.
+/// The place in a class that this visitor has. One by a code that was used, or moved to somebody else, is used: a class is entered once.
 fn known(fold: &LineFold, visitor: &VisitorHash, now: Millis) -> Option<Result<Joined, LineError>> {
-    let number = fold.classes().number_of(visitor)?;
-    Some(match fold.standing(number, now.not_before(fold.at())) {
-        Standing::Ended => Err(LineError::CodeUsed),
-        _ => Ok(Joined { number, new: false }),
-    })
+    let place = fold.class_place(visitor, now.not_before(fold.at()));
+    let used = || fold.classes().number_of(visitor).map(|_| Err(LineError::CodeUsed));
+    place.map(|number| Ok(Joined { number, new: false })).or_else(used)
 }
 
 /// What one entry has so far.

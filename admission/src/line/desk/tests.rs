@@ -266,7 +266,7 @@ fn who_waits_for_the_log_at_the_opening_is_in_the_lobby_and_who_joins_during_the
     let closed = write(&mut desk, &open, NOW);
     assert!(matches!(closed.lobby, Some(LobbyEvent::Closed { count: 1, .. })) && closed.numbers_to == 1);
     assert_eq!(desk.drawn_number(&VisitorHash([1; 16])), Err(LineError::Drawing));
-    let block = desk.draft(&open, 0, true, NOW).unwrap();
+    let block = desk.draft(&open, Calls::from(0), true, NOW).unwrap();
     assert!(block.event.lobby.is_none() && block.event.numbers_to > 1, "joins go on while it is drawn");
     desk.appended(block).unwrap();
     assert_eq!(desk.numbers.offer(1), (2, 1));
@@ -274,7 +274,7 @@ fn who_waits_for_the_log_at_the_opening_is_in_the_lobby_and_who_joins_during_the
     let places = order.draw();
     desk.hall.drawn(order, places);
     assert!(desk.hall.to_draw(&desk.fold, &open).is_none(), "computed once");
-    let drawn = desk.draft(&open, 0, false, NOW).unwrap();
+    let drawn = desk.draft(&open, Calls::from(0), false, NOW).unwrap();
     assert!(matches!(drawn.event.lobby, Some(LobbyEvent::Drawn { .. })));
     assert_eq!(desk.drawn_number(&VisitorHash([1; 16])), Err(LineError::Drawing), "logged first");
     desk.appended(drawn).unwrap();
@@ -289,7 +289,7 @@ fn a_lobby_stays_as_it_is_while_the_sale_is_scheduled() {
     let _answer = come(&mut desk, 1);
     let scheduled = Rules { phase: Phase::Scheduled, ..rules(600, 10) };
     write(&mut desk, &scheduled, NOW);
-    assert!(desk.draft(&scheduled, 0, false, NOW).is_none(), "it closes when the sale opens");
+    assert!(desk.draft(&scheduled, Calls::from(0), false, NOW).is_none(), "it closes when the sale opens");
     let mut again = come(&mut desk, 1);
     assert!(again.try_recv().unwrap().is_ok_and(|came| !came.new), "from the fold, at once");
 }
