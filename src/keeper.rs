@@ -8,7 +8,7 @@ use admission::draw::Seed;
 use admission::line::{LineConfig, line};
 use admission::view::Poller;
 use admission::{Clock, Line, LineView, Sales};
-use booker::{Lane, LaneConfig, Siblings};
+use booker::{FaultSource, Lane, LaneConfig, Siblings};
 use domain::limits::WITHDRAW_PATIENCE_MS;
 use domain::spread::Spread;
 use domain::{SaleDoc, SaleFold, SaleId};
@@ -209,6 +209,7 @@ impl Keeper {
             doc: seen.clone(),
             owner: owner.clone(),
             siblings: siblings.clone(),
+            faults: faults(fold, &view),
         };
         let lanes: Vec<Lane> = (0..fold.doc.lanes).map(|lane| self.lane(config(lane), ended.clone())).collect();
         siblings.set(lanes.clone());
@@ -284,6 +285,15 @@ impl Keeper {
         };
         tokio::spawn(poller.run(self.ground.stop.clone()));
     }
+}
+
+/// What this process knows of a sale's faults. They are recorded in the log of a sale's line; a sale without one has none.
+fn faults(fold: &SaleFold, view: &LineView) -> FaultSource {
+    if fold.doc.room().is_none() {
+        return booker::no_faults();
+    }
+    let view = view.clone();
+    Arc::new(move || view.faults())
 }
 
 impl Kept {

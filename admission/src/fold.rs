@@ -4,11 +4,13 @@ mod bad;
 mod bits;
 pub mod classes;
 mod moved;
+mod pass;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::limits::PASS_SKEW_MS;
+use domain::fault::{Faults, Life};
+use domain::limits::{MAX_FAULT_CREDIT_MS, PASS_SKEW_MS};
 use domain::number::{Class, EVERYBODY, class_of, place_in};
 use domain::{ClassCall, LineEvent, LobbyEvent, Millis};
 
@@ -20,6 +22,7 @@ pub use bad::BadLine;
 use bits::Bits;
 use classes::Classes;
 pub use moved::Moved;
+use pass::Pass;
 use turns::Turns;
 
 /// Where a number stands.
@@ -29,10 +32,12 @@ pub enum Standing {
     Waiting,
     /// May enter: behind the frontier and never granted.
     Called,
-    /// Has a pass that lives until then.
-    Inside(Millis),
+    /// Has a pass of this life; what faults add to it is not in it.
+    Inside(Life),
     /// Its pass has ended.
     Ended,
+    /// Its pass has ended, unless a fault under way extends it. Said by an owner, which knows of one; never by the fold.
+    Unsure,
 }
 
 /// How many passes may be granted: the smaller of both.
@@ -42,13 +47,6 @@ pub struct Room {
     pub meter: u64,
     /// By the cap on passes alive.
     pub places: u64,
-}
-
-/// A pass alive.
-#[derive(Clone, Copy, Debug)]
-struct Pass {
-    granted: Millis,
-    expires: Millis,
 }
 
 /// The fold of a line's log.
@@ -71,8 +69,12 @@ pub struct LineFold {
     used: Bits,
     /// Passes granted and not ended, by the log.
     active: BTreeMap<u64, Pass>,
-    /// The same by expiry.
-    by_expiry: BTreeSet<(Millis, u64)>,
+    /// The same by their ends.
+    by_end: BTreeSet<(Millis, u64)>,
+    /// Failures of ours.
+    faults: Faults,
+    /// The latest end of a pass that was over when the log freed its place.
+    freed_to: Millis,
     turns: Turns,
     /// The last people called were called to units that came back.
     calls_returns: bool,
@@ -113,6 +115,9 @@ impl LineFold {
         }
         if let Some(ttl) = entry.pass_ttl_ms {
             self.pass_ttl_ms = ttl;
+        }
+        if let Some((from, to)) = entry.fault {
+            self.fault(from, to);
         }
         self.pass_on(entry.at);
         for number in &entry.ended {
@@ -155,6 +160,9 @@ impl LineFold {
         }
         self.check_drawn(seq, entry)?;
         self.check_moved(seq, entry)?;
+        if entry.fault.is_some_and(|(from, to)| from >= to || to > entry.at) {
+            return Err(BadLine::Fault(seq));
+        }
         if !entry.granted.is_empty() && entry.pass_ttl_ms.unwrap_or(self.pass_ttl_ms) == 0 {
             return Err(BadLine::NoTtl(seq));
         }
@@ -210,7 +218,7 @@ impl LineFold {
     }
 
     fn grant(&mut self, number: u64) {
-        let expires = self.at.plus(self.pass_ttl_ms);
+        let pass = Pass::new(self.at, self.pass_ttl_ms, &self.faults);
         let class = class_of(number);
         if class == EVERYBODY {
             self.used.insert(number);
@@ -219,8 +227,8 @@ impl LineFold {
             track.used.insert(place_in(number));
             track.turns.claimed(place_in(number));
         }
-        self.active.insert(number, Pass { granted: self.at, expires });
-        self.by_expiry.insert((expires, number));
+        self.active.insert(number, pass);
+        self.by_end.insert((pass.ends(), number));
         self.granted += 1;
         // Nobody was counted for a ticket out of a gap.
         if class == EVERYBODY && !self.gaps.contains(number) {
@@ -229,9 +237,13 @@ impl LineFold {
     }
 
     fn end(&mut self, number: u64) {
-        if let Some(Pass { granted, expires }) = self.active.remove(&number) {
-            self.by_expiry.remove(&(expires, number));
-            self.habits.ended(self.at, granted);
+        if let Some(pass) = self.active.remove(&number) {
+            let ends = pass.ends();
+            self.by_end.remove(&(ends, number));
+            self.habits.ended(self.at, pass.given);
+            if ends <= self.at {
+                self.freed_to = self.freed_to.max(ends);
+            }
         }
     }
 
@@ -252,7 +264,7 @@ impl LineFold {
     #[must_use]
     pub fn standing(&self, number: u64, now: Millis) -> Standing {
         match self.active.get(&number) {
-            Some(pass) if now < pass.expires => Standing::Inside(pass.expires),
+            Some(pass) if now < pass.ends() => Standing::Inside(pass.life()),
             Some(_) => Standing::Ended,
             None if place_in(number) == 0 || place_in(number) > self.frontier_of(class_of(number)) => Standing::Waiting,
             None if self.used(number) => Standing::Ended,
@@ -304,16 +316,19 @@ impl LineFold {
         &self.classes
     }
 
-    /// Up to `most` numbers whose pass expired [`PASS_SKEW_MS`] ago or earlier and still takes a place, oldest first.
-    pub fn overdue(&self, now: Millis, most: usize) -> impl Iterator<Item = u64> + '_ {
-        let due = move |(expires, _): &&(Millis, u64)| expires.plus(PASS_SKEW_MS) <= now;
-        self.by_expiry.iter().take_while(due).take(most).map(|(_, number)| *number)
+    /// Up to `most` numbers whose pass expired [`PASS_SKEW_MS`] ago or earlier and still takes a place, oldest first. Faults are known
+    /// up to `known_to`: a pass that ended later may be extended yet.
+    pub fn overdue(&self, now: Millis, known_to: Millis, most: usize) -> impl Iterator<Item = u64> + '_ {
+        let before = |ms: u64| Millis(now.0.saturating_sub(ms));
+        let by = before(PASS_SKEW_MS).min(known_to.max(before(MAX_FAULT_CREDIT_MS)));
+        let due = move |(ends, _): &&(Millis, u64)| *ends <= by;
+        self.by_end.iter().take_while(due).take(most).map(|(_, number)| *number)
     }
 
     /// When the next pass frees its place if nobody books or leaves before.
     #[must_use]
     pub fn next_place_at(&self) -> Option<Millis> {
-        self.by_expiry.first().map(|(expires, _)| expires.plus(PASS_SKEW_MS))
+        self.by_end.first().map(|(ends, _)| ends.plus(PASS_SKEW_MS))
     }
 
     /// The highest number that a new owner knows to be given out, from what the owner before `published` a moment ago.

@@ -124,6 +124,22 @@ pub const LINE_CLASS_WAITING: Metric = metric(
     "Places of a class that are given out and not called.",
 );
 /// Entries appended.
+pub const LINE_FAULTS: Metric = metric(
+    C,
+    "holdfast_line_faults_total",
+    "faults",
+    &[SALE],
+    "Failures of ours that were recorded in the line's log: passes and holds that lived then end later.",
+);
+/// See its help.
+pub const LINE_FAULT_SECONDS: Metric = metric(
+    C,
+    "holdfast_line_fault_seconds_total",
+    "seconds",
+    &[SALE],
+    "How long those failures lasted, each rounded up to whole seconds.",
+);
+/// See its help.
 pub const LINE_ENTRIES: Metric =
     metric(C, "holdfast_line_entries_total", "entries", &[SALE], "Entries appended to the line's log.");
 /// Line length.
@@ -247,6 +263,8 @@ pub const ALL: &[Metric] = &[
     LINE_BYPASSES,
     LINE_CLASS_WAITING,
     LINE_ENTRIES,
+    LINE_FAULTS,
+    LINE_FAULT_SECONDS,
     LINE_WAITING,
     LINE_LOBBY,
     LINE_FRONTIER,
@@ -345,6 +363,8 @@ pub(crate) struct LineMetrics {
     pub(crate) passes: Counter,
     pub(crate) returns: Counter,
     pub(crate) entries: Counter,
+    pub(crate) faults: Counter,
+    pub(crate) fault_seconds: Counter,
     pub(crate) damaged: Counter,
     pub(crate) step: Histogram,
     pub(crate) append: Histogram,
@@ -374,6 +394,8 @@ impl LineMetrics {
             passes: metrics::counter!(LINE_PASSES.name, "sale" => sale()),
             returns: metrics::counter!(LINE_RETURNS.name, "sale" => sale()),
             entries: metrics::counter!(LINE_ENTRIES.name, "sale" => sale()),
+            faults: metrics::counter!(LINE_FAULTS.name, "sale" => sale()),
+            fault_seconds: metrics::counter!(LINE_FAULT_SECONDS.name, "sale" => sale()),
             damaged: metrics::counter!(LINE_DAMAGED.name, "sale" => sale()),
             step: metrics::histogram!(LINE_STEP.name, "sale" => sale()),
             append: metrics::histogram!(LINE_APPEND.name, "sale" => sale()),

@@ -82,7 +82,8 @@ impl Owner {
         let begin = Instant::now();
         let (sender, seen) = watch::channel(Arc::new(doc.clone()));
         let siblings = booker::Siblings::default();
-        let config = LaneConfig { sale: doc.id.clone(), lane: 0, doc: seen, owner: name.into(), siblings };
+        let faults = booker::no_faults();
+        let config = LaneConfig { sale: doc.id.clone(), lane: 0, doc: seen, owner: name.into(), siblings, faults };
         let (ended, keep) = mpsc::unbounded_channel();
         let (lane, owner) = booker::lane(config, server.redis(), ledger.clone(), ended);
         let (stop, stopped) = oneshot::channel::<()>();

@@ -70,7 +70,7 @@ pub struct HoldView {
     pub state: HoldState,
     /// Units per item; empty when neither Redis nor the ledger knows them.
     pub lines: Lines,
-    /// When it ends by itself; absent once it has none.
+    /// When it ends by itself, with what faults of ours add to it; absent once it has none.
     pub deadline: Option<Millis>,
     /// The lane's clock when it was read: a deadline is told as time that remains.
     pub now: Millis,

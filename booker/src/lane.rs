@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use domain::fault::KnownFaults;
 use domain::{HoldId, LogId, SaleDoc, SaleId, VisitorHash, id::sale_tag};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,6 +26,18 @@ pub struct LaneConfig {
     pub owner: String,
     /// The sale's lanes, to ask them for units. Not used by a sale of one lane.
     pub siblings: Siblings,
+    /// What this process knows of the sale's faults.
+    pub faults: FaultSource,
+}
+
+/// Gives what is known at this moment of a sale's faults: what they extended does not end here.
+pub type FaultSource = Arc<dyn Fn() -> Arc<KnownFaults> + Send + Sync>;
+
+/// Where nobody records faults: everything ends when it was to end.
+#[must_use]
+pub fn no_faults() -> FaultSource {
+    let none = Arc::new(KnownFaults::none());
+    Arc::new(move || Arc::clone(&none))
 }
 
 /// The handles of all lanes of a sale, in order of their numbers, for each other. Empty until they are [`Siblings::set`].

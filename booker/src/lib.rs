@@ -23,7 +23,7 @@ pub use answer::{
     Booking, CancelAnswer, ConfirmAnswer, GiveAnswer, GiveRequest, HoldAnswer, HoldRequest, HoldView, LaneError,
     LaneStatus, LookAnswer, PassRef, ReleaseAnswer,
 };
-pub use lane::{Lane, LaneConfig, Siblings};
+pub use lane::{FaultSource, Lane, LaneConfig, Siblings, no_faults};
 pub use owner::{LaneOwner, lane};
 pub use withdraw::withdraw;
 

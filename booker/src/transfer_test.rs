@@ -11,7 +11,7 @@ fn item() -> ItemId {
 
 fn lane(settled: u64, free: i64, live: i64, given: u64, received: u64) -> Option<LaneStock> {
     let stock = ItemStock { free, live, moved: Moved { given, received } };
-    Some(LaneStock { now: Millis(1), settled, items: vec![(item(), stock)] })
+    Some(LaneStock { now: Millis(1), settled, owned: true, items: vec![(item(), stock)] })
 }
 
 fn of(units: u32) -> Lines {
@@ -35,7 +35,7 @@ fn sold_out_is_only_what_no_lane_has_free_live_or_on_its_way() {
     assert_eq!(judged(vec![lane(1, 0, 0, 2, 0), lane(9, 0, 0, 0, 1)]), Verdict::Held, "one is on its way");
     assert_eq!(judged(vec![lane(1, 0, 0, 2, 0), lane(9, 0, 0, 0, 2)]), Verdict::Gone, "all have arrived");
     assert_eq!(judged(vec![lane(1, 0, 0, 0, 0), None]), Verdict::Held);
-    let stocked = LaneStock { now: Millis(1), settled: 0, items: vec![] };
+    let stocked = LaneStock { now: Millis(1), settled: 0, owned: true, items: vec![] };
     assert_eq!(judged(vec![lane(1, 0, 0, 0, 0), Some(stocked)]), Verdict::Held, "its stock has not come yet");
     assert_eq!(
         judge(&vec![lane(1, 1, 0, 0, 0), lane(9, 0, 0, 0, 0)], 1, &of(2)),

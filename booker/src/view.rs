@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::fault::Faults;
 use domain::{Fingerprint, HoldId, HoldState, LogId, Millis, RefuseReason};
 use lua::Record;
 
@@ -37,10 +38,9 @@ pub(crate) fn of_decided(log: &LogId, id: HoldId, decided: &Decided, now: Millis
     }
 }
 
-/// A record as Redis has it. A record that says sold was written by a settle, so its event is in the log (R2), also when this
+/// A record as Redis has it, ending when it really ends: faults of ours extend it. A record that says sold was written by a settle, so its event is in the log (R2), also when this
 /// owner's fold does not have it yet.
-pub(crate) fn of_record(log: &LogId, id: HoldId, record: &Record, now: Millis) -> HoldView {
-    let lives = matches!(record.state, HoldState::Held | HoldState::Paying);
+pub(crate) fn of_record(log: &LogId, id: HoldId, record: &Record, faults: &Faults, now: Millis) -> HoldView {
     let booking = (record.state == HoldState::Sold).then(|| Booking {
         id,
         visitor: record.visitor,
@@ -55,7 +55,7 @@ pub(crate) fn of_record(log: &LogId, id: HoldId, record: &Record, now: Millis) -
         id,
         state: record.state,
         lines: record.lines.clone(),
-        deadline: lives.then_some(record.deadline),
+        deadline: record.life().map(|life| faults.end_of(life)),
         now,
         booking,
         why: record.why,

@@ -8,7 +8,12 @@ use std::time::Duration;
 
 use booker::{CancelAnswer, ConfirmAnswer, HoldAnswer, LookAnswer, ReleaseAnswer};
 use common::{World, confirmed, doc, held, id, is_booked, item, lines, repeat_of, request, until, visitor};
-use domain::{HoldState, LaneEvent, Lines, RefuseReason};
+use domain::fault::Life;
+use domain::{HoldState, LaneEvent, Lines, Millis, RefuseReason};
+
+const fn life(expires: Millis) -> Life {
+    Life { given: Millis(0), expires }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_concurrent_visitors_on_fifty_units_book_exactly_fifty() {
@@ -306,7 +311,7 @@ async fn lanes_share_the_units_and_each_sells_its_own() {
 async fn a_pass_books_once_and_its_end_is_reported_after_redis_knows_it() {
     let world = World::with_units(9).await;
     let mut owner = world.ready_owner("one").await;
-    let pass = |number| Some(booker::PassRef { number, expires: domain::Millis(u64::MAX >> 12) });
+    let pass = |number| Some(booker::PassRef { number, life: life(Millis(u64::MAX >> 12)) });
     let mut first = request(1, "k", 1);
     first.pass = pass(7);
     assert!(matches!(owner.lane.hold(first).await.unwrap(), HoldAnswer::Hold { .. }));
@@ -316,7 +321,7 @@ async fn a_pass_books_once_and_its_end_is_reported_after_redis_knows_it() {
     second.pass = pass(7);
     assert_eq!(owner.lane.hold(second).await.unwrap(), HoldAnswer::PassDone);
     let mut expired = request(2, "k", 1);
-    expired.pass = Some(booker::PassRef { number: 8, expires: domain::Millis(1) });
+    expired.pass = Some(booker::PassRef { number: 8, life: life(Millis(1)) });
     assert_eq!(owner.lane.hold(expired).await.unwrap(), HoldAnswer::PassExpired);
     owner.lane.leave(visitor(3), 9).await.unwrap();
     let mut left = request(3, "k", 1);
@@ -334,7 +339,7 @@ async fn two_holds_of_one_pass_become_one_booking_and_the_other_gives_its_units_
     let world = World::with_units(9).await;
     let owner = world.ready_owner("one").await;
     for key in ["one", "two", "three"] {
-        let pass = Some(booker::PassRef { number: 7, expires: domain::Millis(u64::MAX >> 12) });
+        let pass = Some(booker::PassRef { number: 7, life: life(Millis(u64::MAX >> 12)) });
         let hold = booker::HoldRequest { pass, ..request(1, key, 2) };
         assert!(matches!(owner.lane.hold(hold).await.unwrap(), HoldAnswer::Hold { .. }));
     }
@@ -394,7 +399,7 @@ async fn without_a_waiting_room_a_visitor_holds_and_releases_all_day_up_to_a_bou
     });
     world.define(room, std::collections::BTreeMap::new()).await;
     for n in 0..=MAX_HOLDS_PER_PASS {
-        let pass = Some(booker::PassRef { number: 7, expires: domain::Millis(u64::MAX >> 12) });
+        let pass = Some(booker::PassRef { number: 7, life: life(Millis(u64::MAX >> 12)) });
         let key = n.to_string();
         let answer = owner.lane.hold(booker::HoldRequest { pass, ..request(3, &key, 1) }).await.unwrap();
         assert_eq!(answer == HoldAnswer::TooManyHolds, n == MAX_HOLDS_PER_PASS, "{n}: {answer:?}");

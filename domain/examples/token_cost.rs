@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use domain::fault::Life;
 use domain::token::ProofTerms;
 use domain::{Key, KeyId, Keyring, Millis, SaleId, VisitorHash, VisitorId};
 
@@ -12,9 +13,10 @@ fn main() {
     let sale: SaleId = "summer-night".parse().expect("a name");
     let (visitor, expires, now) = (VisitorHash([3; 16]), Millis(1_800_000_000_000), Millis(1_700_000_000_000));
     let id = ring.sign_visitor(&VisitorId([3; 16]), expires);
-    let pass = ring.sign_pass(&sale, &visitor, 42, expires);
+    let life = Life { given: now, expires };
+    let pass = ring.sign_pass(&sale, &visitor, 42, life);
 
-    measure("sign_pass", || ring.sign_pass(&sale, &visitor, black_box(42), expires).len() == pass.len());
+    measure("sign_pass", || ring.sign_pass(&sale, &visitor, black_box(42), life).len() == pass.len());
     measure("verify_visitor", || ring.verify_visitor(black_box(&id), now).is_ok());
     measure("verify_pass", || ring.verify_pass(black_box(&pass), &sale, &visitor, now).is_ok());
     let at = Millis(1_700_000_100_000);

@@ -211,6 +211,9 @@ pub struct LineEvent {
     /// Numbers, rising, that are another visitor's from this entry on: moved to another device. None of them had its pass.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moved: Vec<(u64, VisitorHash)>,
+    /// A failure of ours that is over (from, to): passes and holds that lived then end later ([`crate::fault`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<(Millis, Millis)>,
 }
 
 /// A visitor used a code. The first entries that say so are its uses, whatever was answered.

@@ -264,6 +264,17 @@ pub const MAX_PUBLIC_VALUE_CHARS: usize = MAX_PUBLIC_VALUE_BYTES / 4;
 pub const STEP_MS: u64 = 100;
 /// Milliseconds that faults of ours may add to a pass or a hold: longer ones hold back stock from everybody else.
 pub const MAX_FAULT_CREDIT_MS: u64 = 120_000;
+/// Milliseconds a failure of ours lasts at least to be recorded, and by which what a process knows of failures may lag: what a
+/// line's owner says reaches everybody within a second.
+pub const FAULT_MIN_MS: u64 = 1_500;
+/// The time up to which failures are known is published in steps of so many milliseconds, so that a quiet line is not written anew
+/// with every step.
+pub const FAULT_KNOWN_STEP_MS: u64 = 500;
+/// Failures a sale remembers apart from each other; with more, the two nearest count as one. A script goes through all of them for
+/// each hold that is due.
+pub const MAX_FAULTS: usize = 32;
+/// Milliseconds a failure is remembered after its end: longer than anything lives that it could extend.
+pub const FAULT_KEEP_MS: u64 = MAX_TTL_MS + 2 * MAX_FAULT_CREDIT_MS;
 /// Waits told that a process compares with what really happened, at once: one a second over ten minutes.
 pub const MAX_WAIT_PROBES: usize = 600;
 /// Milliseconds in which admission fills places that are missing to its target: a crowd let in at once comes back as a wave.
@@ -441,6 +452,10 @@ const _: () = assert!(CQL_TRY_MS * 2 < LEDGER_READ_MS, "and of one read");
 const _: () =
     assert!(HEALTH_SLOW_MS.0 < HEALTH_SLOW_MS.1 && HEALTH_FRESH_MS.0 < HEALTH_FRESH_MS.1, "health falls with time");
 const _: () = assert!(REAP_EVERY_MS * 10 < OVERDUE_AFTER_MS, "what a busy ticker ends a little late is not overdue");
+const _: () = assert!(
+    HEARTBEAT_MS + FAULT_KNOWN_STEP_MS <= FAULT_MIN_MS && STEP_MS < FAULT_KNOWN_STEP_MS,
+    "what is known of failures is fresh while there are none"
+);
 const _: () = assert!(HEARTBEAT_MS < HEALTH_FRESH_MS.0, "a store that is asked each second does not look stale");
 const _: () = assert!(
     PROOF_HASHES_RANGE.0 <= PROOF_HASHES.0 && PROOF_HASHES.0 < PROOF_HASHES.1 && PROOF_HASHES.1 <= PROOF_HASHES_RANGE.1,

@@ -6,7 +6,7 @@
 //!
 //! Layout, big endian: version (1), kind (1), key id (4), then
 //! visitor: visitor (16), expiry (8); ticket, pass, booking mark and lobby receipt: sale (8 of SHA-256), visitor's hash (16),
-//! number or index (8), expiry (8);
+//! number or index (8), expiry (8), and in a pass when it was given (8; absent in passes of an earlier version);
 //! then 16 bytes of the HMAC over all before.
 
 mod code;
@@ -21,6 +21,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::fault::Life;
 use crate::id::{SaleId, VisitorHash, VisitorId, first_bytes, keyed};
 use crate::time::Millis;
 pub use lobby::Receipt;
@@ -41,8 +42,9 @@ const VISITOR_BYTES: usize = HEAD_BYTES + 16 + 8;
 const PLACE_BYTES: usize = HEAD_BYTES + 8 + 16 + 8 + 8;
 /// Milliseconds by which the clock of the process that signed may be ahead of the one that looks.
 pub const TOKEN_SKEW_MS: u64 = 60_000;
-/// Characters of the longest token: ticket, pass, booking mark or lobby receipt.
-pub const MAX_TOKEN_CHARS: usize = ((PLACE_BYTES + TAG_BYTES) * 4).div_ceil(3);
+const PASS_BYTES: usize = PLACE_BYTES + 8;
+/// Characters of the longest token: a pass.
+pub const MAX_TOKEN_CHARS: usize = ((PASS_BYTES + TAG_BYTES) * 4).div_ceil(3);
 
 /// Names a key; part of every token it signed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -152,8 +154,9 @@ pub struct Pass {
     pub visitor: VisitorHash,
     /// The ticket it was given for; identifies the pass.
     pub number: u64,
-    /// First moment at which it no longer lets anybody book.
-    pub expires: Millis,
+    /// When it was given, and the first moment at which it no longer lets anybody book, unless faults extend it
+    /// ([`crate::fault`]).
+    pub life: Life,
 }
 
 /// A verified booking mark: the ticket's visitor has booked in the sale it was verified for.
@@ -207,8 +210,12 @@ impl Keyring {
 
     /// A pass's token (header `Holdfast-Pass`).
     #[must_use]
-    pub fn sign_pass(&self, sale: &SaleId, visitor: &VisitorHash, number: u64, expires: Millis) -> String {
-        self.sign_place(PASS, sale, visitor, number, expires)
+    pub fn sign_pass(&self, sale: &SaleId, visitor: &VisitorHash, number: u64, life: Life) -> String {
+        let mut body = [0; PASS_BYTES];
+        let mut at = Writer::new(&mut body, PASS);
+        at.put(&sale_bytes(sale)).put(&visitor.0).put(&number.to_be_bytes());
+        at.put(&life.expires.0.to_be_bytes()).put(&life.given.0.to_be_bytes());
+        self.seal(&mut body)
     }
 
     /// A booking mark's token (header `Holdfast-Booked`).
@@ -255,7 +262,7 @@ impl Keyring {
         now: Millis,
     ) -> Result<Pass, TokenError> {
         let pass = self.open_pass(text, sale, visitor)?;
-        if now >= pass.expires { Err(TokenError::Expired) } else { Ok(pass) }
+        if now >= pass.life.expires { Err(TokenError::Expired) } else { Ok(pass) }
     }
 
     /// Like [`Keyring::verify_pass`], but an expired pass is returned as well: a repeated hold is answered from its
@@ -264,8 +271,11 @@ impl Keyring {
     /// # Errors
     /// [`TokenError`] without `Expired`.
     pub fn open_pass(&self, text: &str, sale: &SaleId, visitor: &VisitorHash) -> Result<Pass, TokenError> {
-        let (number, expires) = self.open_place(PASS, text, sale, visitor)?;
-        Ok(Pass { visitor: *visitor, number, expires })
+        let (token, number, expires) = self.opened_place(PASS, text, sale, visitor)?;
+        // One of an earlier version does not say: no fault counts that was over before it was to end.
+        let given =
+            if token.len > PLACE_BYTES + TAG_BYTES { Millis(u64::from_be_bytes(token.field(40))) } else { expires };
+        Ok(Pass { visitor: *visitor, number, life: Life { given, expires } })
     }
 
     /// The booking in this sale that this token marks for this visitor.
@@ -297,6 +307,16 @@ impl Keyring {
         sale: &SaleId,
         visitor: &VisitorHash,
     ) -> Result<(u64, Millis), TokenError> {
+        self.opened_place(kind, text, sale, visitor).map(|(_, number, expires)| (number, expires))
+    }
+
+    fn opened_place(
+        &self,
+        kind: u8,
+        text: &str,
+        sale: &SaleId,
+        visitor: &VisitorHash,
+    ) -> Result<(Opened, u64, Millis), TokenError> {
         let token = self.open(text, kind)?;
         if token.field::<8>(0) != sale_bytes(sale) {
             return Err(TokenError::WrongSale);
@@ -304,7 +324,8 @@ impl Keyring {
         if token.field::<16>(8) != visitor.0 {
             return Err(TokenError::WrongVisitor);
         }
-        Ok((u64::from_be_bytes(token.field(24)), Millis(u64::from_be_bytes(token.field(32)))))
+        let (number, expires) = (u64::from_be_bytes(token.field(24)), Millis(u64::from_be_bytes(token.field(32))));
+        Ok((token, number, expires))
     }
 
     /// Writes the signing key's id into the head, signs, encodes.
@@ -327,6 +348,7 @@ impl Keyring {
         let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).map_err(|_| TokenError::Malformed)?;
         let expected = match (bytes[0], bytes[1]) {
             (VERSION, VISITOR) => VISITOR_BYTES,
+            (VERSION, PASS) if len == PASS_BYTES + TAG_BYTES => PASS_BYTES,
             (VERSION, TICKET | PASS | BOOKED | LOBBY) => PLACE_BYTES,
             _ => return Err(TokenError::Malformed),
         };
@@ -339,7 +361,7 @@ impl Keyring {
         if !bool::from(tag(mac, body).ct_eq(&signature[..TAG_BYTES])) {
             return Err(TokenError::BadSignature);
         }
-        if bytes[1] == kind { Ok(Opened(bytes)) } else { Err(TokenError::WrongKind) }
+        if bytes[1] == kind { Ok(Opened { bytes, len }) } else { Err(TokenError::WrongKind) }
     }
 }
 
@@ -350,12 +372,16 @@ impl fmt::Debug for Keyring {
 }
 
 /// A token whose signature was right.
-struct Opened([u8; MAX_TOKEN_CHARS.div_ceil(4) * 3]);
+struct Opened {
+    bytes: [u8; MAX_TOKEN_CHARS.div_ceil(4) * 3],
+    /// Bytes that came, signature included.
+    len: usize,
+}
 
 impl Opened {
     /// `N` bytes at this distance behind the head.
     fn field<const N: usize>(&self, at: usize) -> [u8; N] {
-        first_bytes(self.0.get(HEAD_BYTES + at..).unwrap_or_default())
+        first_bytes(self.bytes.get(HEAD_BYTES + at..).unwrap_or_default())
     }
 }
 

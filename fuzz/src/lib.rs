@@ -4,6 +4,7 @@
 //! Each makes a good token from the first bytes, lets the rest alter its text or its circumstances, and checks what verifying says:
 //! nothing but the text that was signed, shown in its own sale by its own visitor before its time is over, is ever taken.
 
+use domain::fault::Life;
 use domain::token::{ProofTerms, of_our_time};
 use domain::{Challenge, Key, KeyId, Keyring, Millis, ProofError, SaleId, TokenError, VisitorHash, VisitorId};
 
@@ -67,13 +68,22 @@ struct Kind {
     verify: fn(&Keyring, &str, &SaleId, &VisitorHash, Millis) -> Said,
 }
 
+/// When a pass of this expiry was given here.
+const fn given(expires: Millis) -> Millis {
+    Millis(expires.0 / 2)
+}
+
 const TICKET: Kind = Kind {
     sign: Keyring::sign_ticket,
     verify: |ring, text, sale, who, now| ring.verify_ticket(text, sale, who, now).map(|it| (it.number, it.expires)),
 };
 const PASS: Kind = Kind {
-    sign: Keyring::sign_pass,
-    verify: |ring, text, sale, who, now| ring.verify_pass(text, sale, who, now).map(|it| (it.number, it.expires)),
+    sign: |ring, sale, who, number, expires| ring.sign_pass(sale, who, number, Life { given: given(expires), expires }),
+    verify: |ring, text, sale, who, now| {
+        let pass = ring.verify_pass(text, sale, who, now)?;
+        assert_eq!(pass.life.given, given(pass.life.expires));
+        Ok((pass.number, pass.life.expires))
+    },
 };
 const MARK: Kind = Kind {
     sign: Keyring::sign_booked,

@@ -82,6 +82,17 @@ pub(crate) enum TicketState {
     Done,
 }
 
+/// Why a ticket is `released`.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "a shape")]
+pub(crate) enum Released {
+    /// Certain that nothing is left.
+    SoldOut,
+    /// The pass has ended unused: join again for a new place.
+    PassEnded,
+}
+
 /// The chance that something is left when the turn comes.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]

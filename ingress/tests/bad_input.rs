@@ -5,6 +5,7 @@ mod common;
 
 use common::visitor::{Visitor, text};
 use common::{BOX, Client, LATER, ROOM, World, eventually, key};
+use domain::fault::Life;
 use domain::token::Keyring;
 use domain::{Millis, VisitorHash, VisitorId};
 use ingress::Settings;
@@ -17,6 +18,11 @@ const FAR: Millis = Millis(2_000_000_000_000);
 fn signed(visitor: &Visitor, keyring: &Keyring, make: impl Fn(&Keyring, &VisitorHash) -> String) -> String {
     let known = Keyring::new(vec![key(1)]).unwrap().verify_visitor(&visitor.token, Millis(0)).unwrap();
     make(keyring, &VisitorHash::derive(&[7; 32], &known.visitor))
+}
+
+/// The life of a pass given long ago.
+const fn until(expires: Millis) -> Life {
+    Life { given: Millis(0), expires }
 }
 
 async fn inside(world: &World) -> Visitor {
@@ -233,7 +239,7 @@ async fn tickets_that_are_missing_altered_foreign_or_expired_do_not_enter() {
         ("another sale's", signed(&visitor, &ours, |ring, hash| ring.sign_ticket(&later, hash, 1, FAR))),
         ("expired", signed(&visitor, &ours, |ring, hash| ring.sign_ticket(&room, hash, 1, Millis(1)))),
         ("unknown key", signed(&visitor, &theirs, |ring, hash| ring.sign_ticket(&room, hash, 1, FAR))),
-        ("a pass", signed(&visitor, &ours, |ring, hash| ring.sign_pass(&room, hash, 1, FAR))),
+        ("a pass", signed(&visitor, &ours, |ring, hash| ring.sign_pass(&room, hash, 1, until(FAR)))),
         ("the visitor", visitor.token.clone()),
     ];
     for (what, ticket) in cases {
@@ -270,8 +276,8 @@ async fn passes_that_are_missing_altered_or_foreign_do_not_hold() {
         ("missing", String::new()),
         ("altered", altered),
         ("another visitor's", other.pass.clone()),
-        ("another sale's", signed(&visitor, &ours, |ring, hash| ring.sign_pass(&later, hash, 1, FAR))),
-        ("unknown key", signed(&visitor, &theirs, |ring, hash| ring.sign_pass(&room, hash, 1, FAR))),
+        ("another sale's", signed(&visitor, &ours, |ring, hash| ring.sign_pass(&later, hash, 1, until(FAR)))),
+        ("unknown key", signed(&visitor, &theirs, |ring, hash| ring.sign_pass(&room, hash, 1, until(FAR)))),
         ("the ticket", visitor.ticket.clone()),
     ];
     for (what, pass) in cases {
@@ -280,7 +286,7 @@ async fn passes_that_are_missing_altered_or_foreign_do_not_hold() {
         assert_eq!(refused.refused(), (403, "forbidden".into()), "{what}");
         assert_eq!(somebody.delete(&world, "/v1/sales/room/pass").await.refused(), (403, "forbidden".into()), "{what}");
     }
-    let expired = signed(&visitor, &ours, |ring, hash| ring.sign_pass(&room, hash, 1, Millis(1)));
+    let expired = signed(&visitor, &ours, |ring, hash| ring.sign_pass(&room, hash, 1, until(Millis(1))));
     let late = Visitor { pass: expired, ..visitor.clone() };
     assert_eq!(
         late.get(&world, "/v1/sales/room/ticket").await.json()["state"],

@@ -79,6 +79,7 @@ impl Bench {
             ttl_ms: 300_000,
             limit: Some(4),
             most: 20,
+            faults: std::sync::Arc::new(domain::fault::KnownFaults::none()),
             requests: (from..from + group).map(request).collect(),
         };
         let replies = lane::hold(&self.redis, &self.lane, &group).await.unwrap().replies;

@@ -1,7 +1,8 @@
 -- hold: decides a group of holds, in order; first ends a bounded number of overdue ones.
 --
 -- Guarantee: per request all lines or none; an id that has a record is answered from it, unless it was released; a later
--- request sees what an earlier one did; I2 holds before and after. Everything is decided before the first write.
+-- request sees what an earlier one did; no hold ends that a fault may have extended; I2 holds before and after. Everything is
+-- decided before the first write.
 --
 -- KEYS
 --   [1] lane: hash of meta, free and live units
@@ -14,8 +15,9 @@
 --   [3] overdue records to look at, at most
 --   [4] milliseconds a released record is kept after its deadline
 --   [5] holds a pass, or a visitor without a pass, may make
---   [6..] 5 per request: id (16 bytes), visitor (16 bytes), fingerprint (8 bytes), lines ("item=units,..."),
---         pass ("number expiry_ms") or ''
+--   [6] faults of ours, as far as they are known (part/fault.lua)
+--   [7..] 5 per request: id (16 bytes), visitor (16 bytes), fingerprint (8 bytes), lines ("item=units,..."),
+--         pass ("number given_ms expiry_ms") or ''
 -- Replies
 --   NOTLOADED: nothing changed
 --   {now_ms, one per request}: the record that stands (text), or one of
@@ -28,8 +30,9 @@
 --   6 LIMIT: units for this visitor
 --   7 SOLD_OUT: free and live units together are too few
 --   8 ALL_HELD: too few are free, but live ones may come back
-local HELD, KEY_REUSED, NO_SUCH_ITEM, PASS_DONE, PASS_EXPIRED, TOO_MANY, LIMIT, SOLD_OUT, ALL_HELD = 0, 1, 2, 3, 4, 5, 6, 7, 8
-local FIXED, EACH = 5, 5
+--   9 UNSURE: the pass has expired, unless a fault that is not known yet extends it
+local HELD, KEY_REUSED, NO_SUCH_ITEM, PASS_DONE, PASS_EXPIRED, TOO_MANY, LIMIT, SOLD_OUT, ALL_HELD, UNSURE = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+local FIXED, EACH = 6, 5
 local NO_FINGERPRINT = '\0\0\0\0\0\0\0\0'
 
 local ttl, limit, keep, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -37,9 +40,11 @@ if not (ttl and keep and most) or #ARGV < FIXED or (#ARGV - FIXED) % EACH ~= 0 t
   return redis.error_reply('ERR hold: wrong arguments')
 end
 local now = clock()
+read_faults(ARGV[6])
+local overdue_by = certain(now)
 
 -- Read everything: overdue records, then the requests' own, in one go.
-local ids = call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, ARGV[3])
+local ids = call('ZRANGEBYSCORE', KEYS[3], '-inf', overdue_by, 'LIMIT', 0, ARGV[3])
 local overdue = #ids
 for i = FIXED + 1, #ARGV, EACH do
   ids[#ids + 1] = ARGV[i]
@@ -53,16 +58,20 @@ read_visitors(KEYS[4])
 
 local known = {}
 for i = 1, #ids do known[ids[i]] = records[i] end
-for i = 1, overdue do known[ids[i]] = reap(ids[i], known[ids[i]], now, keep) end
+for i = 1, overdue do known[ids[i]] = reap(ids[i], known[ids[i]], overdue_by, keep) end
 
 -- Why a hold of these lines by this visitor cannot be; nothing when it can.
-local function refusal(visitor, lines, pass, expires)
+local function refusal(visitor, lines, pass, given, expires)
   for k = 1, #lines, 2 do
     if not free[lines[k]] then return NO_SUCH_ITEM end
   end
   if pass ~= '' then
     if not newer(pass, visitor.done) then return PASS_DONE end
-    if tonumber(expires) <= now then return PASS_EXPIRED end
+    local ends = extended(tonumber(given), tonumber(expires))
+    if ends <= now then
+      if ends <= overdue_by or is_fresh(now) then return PASS_EXPIRED end
+      return UNSURE
+    end
   end
   if visitor.made >= most and not newer(pass, visitor.pass) then return TOO_MANY end
   if limit and visitor.units + lines.units > limit then return LIMIT end
@@ -77,7 +86,7 @@ local function refusal(visitor, lines, pass, expires)
   return short
 end
 
-local deadline = text_of(now + ttl)
+local deadline, held_since = text_of(now + ttl), ';;' .. text_of(now) .. ';;'
 local replies = { now }
 for i = FIXED + 1, #ARGV, EACH do
   local id, name, fingerprint, text = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
@@ -91,15 +100,15 @@ for i = FIXED + 1, #ARGV, EACH do
     end
   end
   if not reply then
-    local visitor, lines, pass, expires = visitors[name], lines_of(text), '', nil
-    if ARGV[i + 4] ~= '' then pass, expires = match(ARGV[i + 4], '^(%d+) (%d+)$') end
-    reply = refusal(visitor, lines, pass, expires)
+    local visitor, lines, pass, given, expires = visitors[name], lines_of(text), '', nil, nil
+    if ARGV[i + 4] ~= '' then pass, given, expires = match(ARGV[i + 4], '^(%d+) (%d+) (%d+)$') end
+    reply = refusal(visitor, lines, pass, given, expires)
     if not reply then
       count_under(visitor, pass)
       visitor.made = visitor.made + 1
       visitor.units = visitor.units + lines.units
       move(lines, -1, 1)
-      record = 'h' .. name .. fingerprint .. deadline .. pass .. ';;;;' .. text
+      record = 'h' .. name .. fingerprint .. deadline .. pass .. held_since .. text
       known[id] = record
       put(set, id, record)
       put(add, deadline, id)

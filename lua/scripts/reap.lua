@@ -1,8 +1,8 @@
 -- reap: the ticker. Ends overdue holds, purges old released records, and puts back what the indexes have lost.
 --
--- Guarantee: bounded; units of overdue holds are free again, once; after a whole round of both cursors every confirming
+-- Guarantee: bounded; units of overdue holds are free again, once; no hold ends that a fault may have extended; after a whole round of both cursors every confirming
 -- record is among the intents (R7) and nothing else is but cancels, and every held, paying or released one stands among
--- the deadlines, no later than its own (I5); I2 holds.
+-- the deadlines, no later than it ends (I5); I2 holds.
 --
 -- KEYS
 --   [1] lane: hash of meta, free and live units
@@ -16,16 +16,19 @@
 --   [3] cursor: where to look for lost records
 --   [4] records to look through, about
 --   [5] cursor: where to look for intents that have no confirming record
+--   [6] faults of ours, as far as they are known (part/fault.lua)
 -- Replies
 --   NOTLOADED: nothing changed
 --   {now_ms, holds ended, records purged, intents put back, deadlines put back, 1 when more is overdue,
 --    next cursor (text; 0 after a round), intents dropped, next cursor of the intents}
 local most, keep = tonumber(ARGV[1]), tonumber(ARGV[2])
-if not (most and keep and tonumber(ARGV[4])) or #ARGV ~= 5 then
+if not (most and keep and tonumber(ARGV[4])) or #ARGV ~= 6 then
   return redis.error_reply('ERR reap: wrong arguments')
 end
 local now = clock()
-local ids = call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, most)
+read_faults(ARGV[6])
+local overdue_by = certain(now)
+local ids = call('ZRANGEBYSCORE', KEYS[3], '-inf', overdue_by, 'LIMIT', 0, most)
 local records = read(KEYS[2], ids)
 want_overdue(records, #ids)
 if not read_stock(KEYS[1]) then return not_loaded() end
@@ -40,7 +43,7 @@ for i = 2, #scan[2], 2 do
     confirming[#confirming + 1] = scan[2][i - 1]
   elseif state == 'h' or state == 'p' or state == 'e' then
     timed[#timed + 1] = scan[2][i - 1]
-    deadlines[#timed] = tonumber(sub(record, 26, 38)) + (state == 'e' and keep or 0)
+    deadlines[#timed] = state == 'e' and tonumber(sub(record, 26, 38)) + keep or ends_of(record)
   end
 end
 local missing, lost = {}, {}
@@ -75,7 +78,7 @@ for i = 1, #confirms do
 end
 
 write('ZADD', KEYS[3], lost)
-for i = 1, #ids do reap(ids[i], records[i], now, keep) end
+for i = 1, #ids do reap(ids[i], records[i], overdue_by, keep) end
 write_reaped(KEYS[2], KEYS[3])
 write('SADD', KEYS[5], missing)
 write('SREM', KEYS[5], stray)

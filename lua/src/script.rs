@@ -52,14 +52,14 @@ macro_rules! scripts {
 
 // Scripts that only read carry the flag `no-writes`: they also run on a full server.
 scripts! {
-    Hold "hold" 4 "" ["base", "visitors", "stock", "reap"];
+    Hold "hold" 4 "" ["base", "visitors", "stock", "fault", "reap"];
     Confirm "confirm" 5 "" ["base", "visitors"];
     Release "release" 4 "" ["base", "visitors", "stock"];
     Cancel "cancel" 2 "" [];
     Leave "leave" 2 "" ["base", "visitors"];
     Give "give" 3 "" ["base", "visitors", "stock"];
     Settle "settle" 5 "" ["base", "visitors", "stock"];
-    Reap "reap" 5 "" ["base", "visitors", "stock", "reap"];
+    Reap "reap" 5 "" ["base", "visitors", "stock", "fault", "reap"];
     LoadBegin "load_begin" 5 "" [];
     LoadChunk "load_chunk" 3 "" [];
     LoadEnd "load_end" 1 "" [];
@@ -68,7 +68,7 @@ scripts! {
     Look "look" 3 " flags=no-writes" [];
     Undecided "undecided" 3 " flags=no-writes" [];
     Meta "meta" 5 " flags=no-writes" [];
-    Stock "stock" 1 " flags=no-writes" [];
+    Stock "stock" 2 " flags=no-writes" [];
     Recount "recount" 4 " flags=no-writes" ["base", "visitors", "stock"];
     Join "join" 2 "" ["numbers"];
     Present "present" 2 "" ["numbers"];

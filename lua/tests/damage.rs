@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Lane, booked, group, item, request, visitor};
+use domain::fault::KnownFaults;
 use lua::lane::{
     self, LaneState, LoadBegin, LoadReply, Miscounted, ReapCursor, RecountFrom, RecountReply, Settle, SettleEvent,
     Settling, Undecided,
@@ -130,7 +131,7 @@ async fn intents_that_nobody_meant_are_dropped_and_deadlines_beyond_their_record
         shell(&lane.redis, &[b"SADD", set, junk]).await;
     }
     shell(&lane.redis, &[b"ZADD", lane.keys.due().as_bytes(), b"+inf", item(2).as_bytes()]).await;
-    let reaped = lane::reap(&lane.redis, &lane.keys, ReapCursor::default()).await.unwrap();
+    let reaped = lane::reap(&lane.redis, &lane.keys, ReapCursor::default(), &KnownFaults::none()).await.unwrap();
     assert_eq!((reaped.dropped, reaped.rescheduled, reaped.requeued), (6, 1, 0));
     let mut left = lane.undecided().await;
     left.sort_by_key(|intent| matches!(intent, Undecided::Cancel(_)));

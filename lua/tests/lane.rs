@@ -6,6 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Lane, booked, group, item, lines, pass, request, visitor};
+use domain::fault::KnownFaults;
 use domain::state::HoldState;
 use domain::{Millis, RefuseReason};
 use lua::CallError;
@@ -110,7 +111,7 @@ async fn overdue_holds_are_reaped_by_the_next_hold_and_by_the_ticker() {
     lane.release(3, 2).await;
     lane.hold(&group(1, None, vec![request(4, 1, "a=1")])).await;
     lane.wait_past(2).await;
-    let reaped = lane::reap(&lane.redis, &lane.keys, ReapCursor::default()).await.unwrap();
+    let reaped = lane::reap(&lane.redis, &lane.keys, ReapCursor::default(), &KnownFaults::none()).await.unwrap();
     assert_eq!((reaped.released, reaped.purged, reaped.more), (1, 0, false));
     assert_eq!(lane.stock("a").await, (2, 0));
 }
@@ -140,7 +141,10 @@ async fn a_confirm_stops_the_clock_and_notes_the_intent() {
     };
     assert_eq!((first, first.deadline, &first.lines), (second, Millis(0), &lines("a=1")));
     lane.wait_past(2).await;
-    assert_eq!(lane::reap(&lane.redis, &lane.keys, ReapCursor::default()).await.unwrap().released, 0);
+    assert_eq!(
+        lane::reap(&lane.redis, &lane.keys, ReapCursor::default(), &KnownFaults::none()).await.unwrap().released,
+        0
+    );
     assert_eq!(lane.stock("a").await, (1, 1));
     assert_eq!(lane.undecided().await, [Undecided::Confirm(item(1), Some(first.clone()))]);
     assert!(matches!(lane.release(1, 1).await, ReleaseReply::Kept(_)));
@@ -179,7 +183,7 @@ async fn a_forgotten_intent_is_put_back_by_the_ticker() {
     lane.confirm(&[(1, 1)]).await;
     lane.redis.raw(&[b"DEL", lane.keys.confirming().as_bytes()]).await.unwrap();
     assert!(lane.undecided().await.is_empty());
-    let reaped = lane::reap(&lane.redis, &lane.keys, ReapCursor::default()).await.unwrap();
+    let reaped = lane::reap(&lane.redis, &lane.keys, ReapCursor::default(), &KnownFaults::none()).await.unwrap();
     assert_eq!((reaped.requeued, reaped.rescheduled, reaped.cursor), (1, 0, ReapCursor::default()));
     assert_eq!(lane.undecided().await.len(), 1);
 }
@@ -190,9 +194,9 @@ async fn a_hold_without_a_deadline_gets_it_back_from_the_ticker() {
     lane.hold(&group(1, None, vec![request(1, 1, "a=1")])).await;
     lane.redis.raw(&[b"DEL", lane.keys.due().as_bytes()]).await.unwrap();
     lane.wait_past(2).await;
-    let reaped = lane::reap(&lane.redis, &lane.keys, ReapCursor::default()).await.unwrap();
+    let reaped = lane::reap(&lane.redis, &lane.keys, ReapCursor::default(), &KnownFaults::none()).await.unwrap();
     assert_eq!((reaped.released, reaped.rescheduled), (0, 1));
-    let reaped = lane::reap(&lane.redis, &lane.keys, ReapCursor::default()).await.unwrap();
+    let reaped = lane::reap(&lane.redis, &lane.keys, ReapCursor::default(), &KnownFaults::none()).await.unwrap();
     assert_eq!((reaped.released, reaped.rescheduled), (1, 0));
     assert_eq!(lane.stock("a").await, (2, 0));
 }
@@ -336,7 +340,7 @@ async fn a_lane_that_is_not_loaded_answers_so_to_everything_and_a_load_is_guarde
         not_loaded(lane::cancel(redis, keys, &[item(1)]).await.map(|_| ()));
         not_loaded(lane::leave(redis, keys, &[(visitor(1), 1)]).await);
         not_loaded(lane::settle(redis, keys, &Settle::default()).await.map(|_| ()));
-        not_loaded(lane::reap(redis, keys, ReapCursor::default()).await.map(|_| ()));
+        not_loaded(lane::reap(redis, keys, ReapCursor::default(), &KnownFaults::none()).await.map(|_| ()));
         not_loaded(lane::mend(redis, keys, &Mend { expected: 0, items: vec![] }).await.map(|_| ()));
         not_loaded(lane::look(redis, keys, &[item(1)], &[]).await.map(|_| ()));
         not_loaded(lane::undecided(redis, keys, 0).await.map(|_| ()));

@@ -10,14 +10,17 @@ mod dump;
 #[path = "common/ledger.rs"]
 mod ledger;
 
+use std::sync::Arc;
+
 use common::{group, item, pass, request, visitor};
 use domain::event::WITHDRAWN;
+use domain::fault::KnownFaults;
 use domain::state::HoldState;
 use domain::{Millis, VisitorHash};
 use ledger::Ledger;
 use lua::lane::{
-    self, ConfirmRequest, Give, GiveItem, HoldRequest, LaneState, LoadEnd, LoadReply, Mend, MendReply, ReapCursor,
-    RecountReply, ReleaseRequest, SettleReply, Undecided,
+    self, ConfirmRequest, Give, GiveItem, HoldGroup, HoldRequest, LaneState, LoadEnd, LoadReply, Mend, MendReply,
+    ReapCursor, RecountReply, ReleaseRequest, SettleReply, Undecided,
 };
 use lua::model::{Intent, LaneModel};
 use lua::server::{Snapshot, TestRedis};
@@ -44,6 +47,10 @@ enum Op {
     Cancel(Vec<u8>),
     Leave(Vec<(u8, u64)>),
     Reap,
+    /// What is known of faults from now on: windows (milliseconds ago, long), and how long ago they were complete.
+    Faults(Vec<(u64, u64)>, u64),
+    /// Nobody records faults.
+    NoFaults,
     /// A released record becomes so old that it is purged.
     Age(u8),
     /// A held record starts paying: its deadline moves, its place among the due ones does not.
@@ -96,6 +103,9 @@ fn op() -> impl Strategy<Value = Op> {
         2 => prop::collection::vec(0..IDS, 1..3).prop_map(Op::Cancel),
         1 => prop::collection::vec((0..VISITORS, 1..4u64), 1..3).prop_map(Op::Leave),
         2 => Just(Op::Reap),
+        2 => (prop::collection::vec((0..120_000u64, 1..90_000u64), 0..4), prop::sample::select(vec![0, 1_000, 1_501, 60_000, 200_000]))
+            .prop_map(|(windows, lag)| Op::Faults(windows, lag)),
+        1 => Just(Op::NoFaults),
         1 => (0..IDS).prop_map(Op::Age),
         1 => (0..IDS).prop_map(Op::Pay),
         5 => (1..9usize).prop_map(Op::Decide),
@@ -129,6 +139,7 @@ struct World {
     epoch: u64,
     /// Free was edited and not mended yet.
     edited: bool,
+    faults: Arc<KnownFaults>,
     copy: Option<(Snapshot, LaneModel, bool)>,
 }
 
@@ -148,7 +159,8 @@ impl World {
         }
         let keys = LaneKeys::new(&"test".parse().unwrap(), 0);
         let model = LaneModel::default();
-        Self { redis, keys, model, ledger, epoch: 1, edited: false, copy: None }
+        let faults = Arc::new(KnownFaults::none());
+        Self { redis, keys, model, ledger, epoch: 1, edited: false, faults, copy: None }
     }
 
     fn who(id: u8, stranger: bool) -> VisitorHash {
@@ -178,10 +190,17 @@ impl World {
                 same(lane::leave(&self.redis, &self.keys, &passes).await, &self.model.leave(&passes));
             }
             Op::Reap => {
-                let real = lane::reap(&self.redis, &self.keys, ReapCursor::default()).await;
+                let real = lane::reap(&self.redis, &self.keys, ReapCursor::default(), &self.faults).await;
                 let now = real.as_ref().map_or(Millis(0), |reply| reply.now);
-                same(real, &self.model.reap(now));
+                same(real, &self.model.reap(now, &self.faults));
             }
+            Op::Faults(windows, lag) => {
+                let now = self.now().await;
+                let window = |(ago, long): &(u64, u64)| (Millis(now.0 - ago), Millis(now.0 - ago + long));
+                let faults = windows.iter().map(window).collect();
+                self.faults = Arc::new(KnownFaults { faults, to: Millis(now.0 - lag) });
+            }
+            Op::NoFaults => self.faults = Arc::new(KnownFaults::none()),
             Op::Age(id) => self.age(*id).await,
             Op::Pay(id) => self.pay(*id).await,
             Op::Decide(most) => self.decide(*most).await,
@@ -240,6 +259,7 @@ impl World {
             }
         };
         let group = group(if short { 1 } else { 60_000 }, limit, asks.iter().map(ask).collect());
+        let group = HoldGroup { faults: Arc::clone(&self.faults), ..group };
         let real = lane::hold(&self.redis, &self.keys, &group).await;
         let now = real.as_ref().map_or(now, |reply| reply.now);
         same(real, &self.model.hold(&group, now));

@@ -241,6 +241,7 @@ mod tests {
         let stock = |all: &[(&str, i64, i64)]| LaneStock {
             now: Millis(0),
             settled: 1,
+            owned: true,
             items: all.iter().map(|(name, free, live)| (item(name), one(*free, *live))).collect(),
         };
         assert_eq!(difference(&items, &stock(&[("a", 4, 2), ("b", 5, 0)])), 0);

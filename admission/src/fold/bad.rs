@@ -29,6 +29,9 @@ pub enum BadLine {
     /// The lobby did not go this way.
     #[error("entry {0}: {1}")]
     Lobby(u64, BadLobby),
+    /// A fault that is not over, or none at all.
+    #[error("entry {0} records a fault that is not over")]
+    Fault(u64),
     /// Numbers or calls while the order of the lobby is not drawn.
     #[error("entry {0} calls or counts before the lobby is drawn")]
     NotDrawn(u64),

@@ -94,9 +94,13 @@ impl LineFold {
     /// them. Of two the one they are inside with, else the lower number.
     #[must_use]
     pub fn class_place(&self, visitor: &VisitorHash, now: Millis) -> Option<u64> {
+        self.class_place_unless(visitor, |number| self.standing(number, now) == Standing::Ended)
+    }
+
+    /// The same, where who asks says which places have ended.
+    pub(crate) fn class_place_unless(&self, visitor: &VisitorHash, ended: impl Fn(u64) -> bool) -> Option<u64> {
         let all = [self.classes.number_of(visitor), self.moved.in_class_of(visitor)];
         let theirs = all.into_iter().flatten().filter(|number| self.has_in_class(visitor, *number));
-        let alive = theirs.filter(|number| self.standing(*number, now) != Standing::Ended);
-        alive.min_by_key(|number| (!self.is_active(*number), *number))
+        theirs.filter(|number| !ended(*number)).min_by_key(|number| (!self.is_active(*number), *number))
     }
 }

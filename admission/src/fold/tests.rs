@@ -34,6 +34,10 @@ fn granted(at: u64, numbers: &[u64]) -> LineEvent {
     LineEvent { at: Millis(at), granted: numbers.to_vec(), ..LineEvent::default() }
 }
 
+const fn life(given: u64, expires: u64) -> Life {
+    Life { given: Millis(given), expires: Millis(expires) }
+}
+
 #[test]
 fn a_number_waits_is_called_is_inside_and_ends() {
     let mut fold = line();
@@ -41,7 +45,7 @@ fn a_number_waits_is_called_is_inside_and_ends() {
     add(&mut fold, called(2_000, 10)).unwrap();
     assert_eq!(fold.standing(7, Millis(2_000)), Standing::Called);
     add(&mut fold, granted(3_000, &[7])).unwrap();
-    assert_eq!(fold.standing(7, Millis(12_999)), Standing::Inside(Millis(13_000)));
+    assert_eq!(fold.standing(7, Millis(12_999)), Standing::Inside(life(3_000, 13_000)));
     assert_eq!(fold.standing(7, Millis(13_000)), Standing::Ended, "for its visitor it has ended to the millisecond");
     assert_eq!(fold.active(), 1, "its place is freed by the log");
     add(&mut fold, LineEvent { at: Millis(14_000), ended: vec![7], ..LineEvent::default() }).unwrap();
@@ -57,9 +61,38 @@ fn a_place_is_overdue_one_skew_after_its_pass_expired() {
     add(&mut fold, granted(3_000, &[1, 2])).unwrap();
     add(&mut fold, granted(3_500, &[3])).unwrap();
     assert_eq!(fold.next_place_at(), Some(Millis(14_000)));
-    assert_eq!(fold.overdue(Millis(13_999), 10).count(), 0);
-    assert_eq!(fold.overdue(Millis(14_000), 10).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(fold.overdue(Millis(20_000), 2).collect::<Vec<_>>(), [1, 2], "bounded, oldest first");
+    assert_eq!(fold.overdue(Millis(13_999), Millis(13_999), 10).count(), 0);
+    assert_eq!(fold.overdue(Millis(14_000), Millis(14_000), 10).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(fold.overdue(Millis(20_000), Millis(20_000), 2).collect::<Vec<_>>(), [1, 2], "bounded, oldest first");
+}
+
+#[test]
+fn a_fault_extends_the_passes_that_lived_then_and_their_places_wait_for_it() {
+    let mut fold = line();
+    add(&mut fold, called(2_000, 10)).unwrap();
+    add(&mut fold, granted(3_000, &[1])).unwrap();
+    add(&mut fold, granted(9_000, &[2])).unwrap();
+    // The first one would have ended at 13 s; what is known of faults ends before.
+    assert_eq!(fold.overdue(Millis(15_000), Millis(12_999), 10).count(), 0, "it may be extended yet");
+    assert_eq!(fold.overdue(Millis(15_000), Millis(13_000), 10).collect::<Vec<_>>(), [1]);
+    let fault = LineEvent { at: Millis(16_000), fault: Some((Millis(8_000), Millis(12_000))), ..LineEvent::default() };
+    add(&mut fold, fault).unwrap();
+    assert_eq!((fold.ends(1), fold.ends(2)), (Some(Millis(17_000)), Some(Millis(22_000))));
+    assert_eq!(fold.standing(1, Millis(16_999)), Standing::Inside(life(3_000, 13_000)), "its life is what was given");
+    assert_eq!(fold.standing(1, Millis(17_000)), Standing::Ended);
+    assert_eq!(fold.next_place_at(), Some(Millis(18_000)));
+    assert_eq!(fold.overdue(Millis(17_999), Millis(17_999), 10).count(), 0);
+    assert_eq!(fold.overdue(Millis(18_000), Millis(18_000), 10).collect::<Vec<_>>(), [1]);
+    add(&mut fold, granted(17_000, &[3])).unwrap();
+    assert_eq!(fold.ends(3), Some(Millis(27_000)), "nobody gets credit for what was over before");
+    // A place that the log has freed is not taken again by what becomes known later.
+    add(&mut fold, LineEvent { at: Millis(18_000), ended: vec![1], ..LineEvent::default() }).unwrap();
+    let late = LineEvent { at: Millis(19_000), fault: Some((Millis(12_000), Millis(18_500))), ..LineEvent::default() };
+    add(&mut fold, late).unwrap();
+    assert_eq!((fold.standing(1, Millis(19_000)), fold.active()), (Standing::Ended, 2));
+    // Not known for so long that no fault could extend it further.
+    let long = Millis(27_000 + 6_500 + domain::limits::MAX_FAULT_CREDIT_MS + PASS_SKEW_MS);
+    assert_eq!(fold.overdue(long, Millis(0), 10).count(), 2);
 }
 
 #[test]
@@ -68,9 +101,9 @@ fn a_change_of_the_pass_time_leaves_passes_alone_that_are_out() {
     add(&mut fold, called(2_000, 10)).unwrap();
     add(&mut fold, granted(3_000, &[1])).unwrap();
     add(&mut fold, LineEvent { pass_ttl_ms: Some(500), ..granted(4_000, &[2]) }).unwrap();
-    assert_eq!(fold.standing(1, Millis(5_000)), Standing::Inside(Millis(13_000)));
-    assert_eq!(fold.standing(2, Millis(4_499)), Standing::Inside(Millis(4_500)));
-    assert_eq!(fold.overdue(Millis(5_500), 10).collect::<Vec<_>>(), [2]);
+    assert_eq!(fold.standing(1, Millis(5_000)), Standing::Inside(life(3_000, 13_000)));
+    assert_eq!(fold.standing(2, Millis(4_499)), Standing::Inside(life(4_000, 4_500)));
+    assert_eq!(fold.overdue(Millis(5_500), Millis(5_500), 10).collect::<Vec<_>>(), [2]);
 }
 
 #[test]
@@ -151,6 +184,9 @@ fn entries_that_break_the_order_are_refused_and_change_nothing() {
     assert_eq!(refused(4, LineEvent { granted: vec![5], ..base.clone() }), BadLine::Twice(4));
     assert_eq!(refused(4, LineEvent { granted: vec![6, 6], ..base.clone() }), BadLine::Twice(4));
     assert_eq!(refused(4, LineEvent { granted: vec![0], ..base.clone() }), BadLine::Twice(4));
+    let fault = |from, to| Some((Millis(from), Millis(to)));
+    assert_eq!(refused(4, LineEvent { fault: fault(2_000, 3_001), ..base.clone() }), BadLine::Fault(4));
+    assert_eq!(refused(4, LineEvent { fault: fault(2_000, 2_000), ..base.clone() }), BadLine::Fault(4));
     assert_eq!(refused(4, LineEvent { granted: vec![6], pass_ttl_ms: Some(0), ..base }), BadLine::NoTtl(4));
     assert_eq!(format!("{fold:?}"), before);
 }
@@ -220,7 +256,7 @@ fn a_class_counts_is_called_and_lets_in_by_itself() {
     add(&mut fold, granted(3_000, &[2, second])).unwrap();
     assert_eq!((fold.unclaimed(Millis(3_000)), fold.active(), fold.passes().last_minute()), (5, 2, 2));
     assert!(fold.used(second) && fold.used(2) && !fold.used(number(2, 1)) && !fold.used(number(1, 2)));
-    assert_eq!(fold.overdue(Millis(20_000), 9).collect::<Vec<_>>(), [2, second]);
+    assert_eq!(fold.overdue(Millis(20_000), Millis(20_000), 9).collect::<Vec<_>>(), [2, second]);
     add(&mut fold, LineEvent { ended: vec![second], ..called(9_000, 5) }).unwrap();
     assert_eq!((fold.standing(second, Millis(3_000)), fold.active()), (Standing::Ended, 1));
     assert_eq!(fold.unclaimed(Millis(9_000)), 0, "turns of a class pass on like all others");
@@ -259,7 +295,7 @@ fn an_entry_of_the_version_before_has_one_class() {
     fold.apply(1, &domain::event::Event::decode(old).unwrap()).unwrap();
     assert_eq!(
         (fold.classes().count(), fold.standing(2, Millis(6)), fold.waiting(10)[0]),
-        (0, Standing::Inside(Millis(105)), 7)
+        (0, Standing::Inside(life(5, 105)), 7)
     );
     let written = domain::event::Event::encode(&called(6, 4)).unwrap();
     assert!(

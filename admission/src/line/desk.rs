@@ -4,9 +4,11 @@ mod calls;
 mod hall;
 mod moving;
 mod redeem;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::fault::Life;
 use domain::limits::MAX_APPEND_EVENTS;
 use domain::number::{Class, EVERYBODY, class_of, number};
 use domain::{Code, LineEvent, LobbyEvent, Millis, Phase, VisitorHash};
@@ -21,6 +23,7 @@ use crate::step::{Deal, Decision, Health, PerClass, Shares, Stock};
 pub(crate) use calls::{Calls, Written};
 pub(crate) use hall::Hall;
 use moving::{Moves, Moving};
+pub(crate) use watch::Watch;
 
 /// Numbers granted, and numbers ended, by one entry at most.
 const MAX_ENTRY: usize = MAX_APPEND_EVENTS;
@@ -51,6 +54,8 @@ pub(crate) struct Desk {
     ended: BTreeSet<u64>,
     /// Answers that are owed for claims and leaves.
     owed: usize,
+    /// What went wrong at the front.
+    pub(crate) watch: Watch,
     pilot: Pilot,
     /// Codes that wait for the log.
     till: redeem::Till,
@@ -87,8 +92,8 @@ pub(crate) enum NotAppended {
 
 impl Desk {
     /// The desk of a new owner, who starts behind all numbers the log speaks of. `issued` is the highest number that the
-    /// owners before are known to have given out.
-    pub(crate) fn new(fold: LineFold, issued: u64, hall: Hall) -> Self {
+    /// owners before are known to have given out, `watch` says up to when they vouched for the front.
+    pub(crate) fn new(fold: LineFold, issued: u64, hall: Hall, watch: Watch) -> Self {
         let gap = fold.gap_behind(issued);
         Self {
             numbers: Numbers::behind(fold.numbers_to()),
@@ -98,6 +103,7 @@ impl Desk {
             leaves: BTreeMap::new(),
             ended: BTreeSet::new(),
             owed: 0,
+            watch,
             pilot: Pilot::default(),
             till: redeem::Till::default(),
             gate: Deal::default(),
@@ -113,9 +119,12 @@ impl Desk {
 
     /// What the fold alone can answer to a claim; `None`: the ticket has to be presented first.
     pub(crate) fn claim_now(&mut self, number: u64, rules: &Rules, now: Millis) -> Option<Result<Claim, LineError>> {
-        match self.fold.standing(number, now.not_before(self.fold.at())) {
-            Standing::Inside(expires) => Some(Ok(Claim::Granted { number, expires, again: true })),
+        match self.standing(number, now.not_before(self.fold.at())) {
+            Standing::Inside(Life { given, expires }) => {
+                Some(Ok(Claim::Granted { number, given, expires, again: true }))
+            }
             Standing::Ended => Some(Ok(Claim::Ended)),
+            Standing::Unsure => Some(Err(LineError::Unavailable)),
             _ if rules.phase == Phase::Closed => Some(Err(LineError::Closed)),
             _ if rules.phase == Phase::Scheduled => Some(Err(LineError::NotOpen)),
             _ if rules.phase == Phase::Paused => Some(Err(LineError::Paused)),
@@ -131,6 +140,11 @@ impl Desk {
         }
     }
 
+    /// Where `number` stands at `now`, as far as this owner knows of faults: nobody is sent back for one that it has not recorded.
+    pub(crate) fn standing(&self, number: u64, now: Millis) -> Standing {
+        watch::standing(&self.fold, &self.watch, number, now)
+    }
+
     /// A visitor comes before the sale opens.
     pub(crate) fn come(&mut self, visitor: VisitorHash, answer: Answer<super::Came>) {
         self.owed += usize::from(self.hall.come(&self.fold, visitor, answer));
@@ -138,13 +152,13 @@ impl Desk {
 
     /// A visitor redeems a code.
     pub(crate) fn redeem(&mut self, visitor: VisitorHash, code: Code, answer: Answer<super::Joined>, now: Millis) {
-        self.owed += usize::from(self.till.redeem(&self.fold, visitor, code, answer, now));
+        self.owed += usize::from(self.till.redeem((&self.fold, &self.watch), visitor, code, answer, now));
     }
 
     /// The place in a class that goes before `number`: the one that this visitor has by a code or by a move, until its pass has ended. A
     /// pass of another number that is alive is not taken away.
     pub(crate) fn class_place(&self, visitor: &VisitorHash, number: Option<u64>, now: Millis) -> Option<u64> {
-        let place = self.fold.class_place(visitor, now.not_before(self.fold.at()))?;
+        let place = watch::class_place(&self.fold, &self.watch, visitor, now.not_before(self.fold.at()))?;
         let inside = number.is_some_and(|number| number != place && self.fold.is_active(number));
         (!inside).then_some(place)
     }
@@ -209,7 +223,7 @@ impl Desk {
         let claims = self.take_claims(rules, ended.len() as u64, at);
         let granted: Vec<u64> = claims.iter().map(|(number, _)| *number).collect();
         let moving = self.moves.take(&self.fold, &granted, at);
-        let redeemed = self.till.take(&self.fold, rules, at, &mut self.owed);
+        let redeemed = self.till.take((&self.fold, &self.watch), rules, at, &mut self.owed);
         let lobby = self.hall.step(&mut self.fold, rules, &mut self.owed);
         let numbers_to = self.numbers_to(rules, lobby.as_ref(), joins_wait);
         let event = LineEvent {
@@ -225,11 +239,12 @@ impl Desk {
             classes: self.class_calls(&calls),
             lobby: lobby.as_ref().map(|step| step.event.clone()),
             moved: moving::event(&moving),
+            fault: self.watch.fault(rules, at),
         };
         let numbers = event.numbers_to > self.fold.numbers_to();
         let moves = event.frontier > self.fold.frontier() || numbers || event.gap.is_some() || event.lobby.is_some();
         let people = event.granted.len() + event.ended.len() + event.redeemed.len() + event.classes.len();
-        if !moves && people + event.moved.len() == 0 {
+        if !moves && people + event.moved.len() == 0 && event.fault.is_none() {
             return None;
         }
         Some(Draft { gap: event.gap.is_some(), event, claims, leaves, redeemed, lobby, moving })
@@ -248,7 +263,7 @@ impl Desk {
 
     /// Passes alive that are said to have ended, or are overdue. Leaves of passes that are not alive are answered at once.
     fn take_ended(&mut self, at: Millis) -> (Vec<u64>, Vec<Answer<()>>) {
-        let mut ended: BTreeSet<u64> = self.fold.overdue(at, MAX_ENTRY).collect();
+        let mut ended: BTreeSet<u64> = self.fold.overdue(at, self.watch.known_to(), MAX_ENTRY).collect();
         let mut leaves = Vec::new();
         while let Some(number) = self.ended.first().copied() {
             if ended.len() >= MAX_ENTRY && !ended.contains(&number) {
@@ -347,16 +362,19 @@ impl Desk {
             self.numbers.skip(count);
         }
         self.numbers.logged(draft.event.numbers_to);
+        if let Some((_, to)) = draft.event.fault {
+            self.watch.recorded(to);
+        }
         if let Some(step) = draft.lobby {
             self.hall.appended(&mut self.fold, step);
         }
         if draft.gap {
             self.gap = None;
         }
-        let expires = draft.event.at.plus(self.fold.pass_ttl_ms());
+        let (given, expires) = (draft.event.at, draft.event.at.plus(self.fold.pass_ttl_ms()));
         for (number, answers) in draft.claims {
             for (n, answer) in answers.into_iter().enumerate() {
-                say(answer, Ok(Claim::Granted { number, expires, again: n > 0 }));
+                say(answer, Ok(Claim::Granted { number, given, expires, again: n > 0 }));
             }
         }
         draft.leaves.into_iter().for_each(|answer| say(answer, Ok(())));

@@ -60,7 +60,10 @@ pub enum Claim {
     Granted {
         /// The ticket's number: it identifies the pass.
         number: u64,
-        /// Time of the log entry plus the sale's pass time (owner's clock).
+        /// Time of the log entry (owner's clock). One from an owner of an earlier version says nothing: no fault counts.
+        #[serde(default = "never")]
+        given: Millis,
+        /// The same plus the sale's pass time; what faults add to it is not in it.
         expires: Millis,
         /// An earlier call was answered the same.
         again: bool,
@@ -76,6 +79,10 @@ pub enum Claim {
     Ended,
     /// The visitor's place is this lower, unused number; the presented one gave way.
     Superseded(u64),
+}
+
+const fn never() -> Millis {
+    Millis(u64::MAX)
 }
 
 /// Why a claim is not granted yet.

@@ -9,14 +9,14 @@ use std::time::Duration;
 use domain::event::Event as _;
 use domain::limits::{LEASE_EVERY_MS, LEASE_LEFT_MS, LEASE_MS, LEASE_REST_MS};
 use domain::spread::Spread;
-use domain::{LineEvent, LogId, SaleId};
+use domain::{LineEvent, LogId, Millis, SaleId};
 use ledger::{Ledger, Writer};
 use lua::lease::Lease;
 use lua::{CallError, LineKeys, Redis};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::desk::{Desk, Hall};
+use super::desk::{Desk, Hall, Watch};
 use super::handle::{Inbox, Request, channel};
 use super::rules::Rules;
 use super::serve::{Served, Server};
@@ -253,10 +253,10 @@ impl Log<'_> {
             // Somebody claimed after us and appended; the fence would refuse us anyway.
             return Ok(Taken::Nothing);
         }
-        let issued = issued(self.redis, self.keys, &fold).await?;
+        let (issued, watch) = published(self.redis, self.keys, &fold, (self.config.clock)()).await?;
         tracing::info!(sale = %self.config.sale, fence = writer.fence, head = writer.head, frontier = fold.frontier(), "owns the line");
         let hall = Hall::new(self.config.sale.clone(), self.config.seed);
-        Ok(Taken::Mine(Box::new(Desk::new(fold, issued, hall)), writer))
+        Ok(Taken::Mine(Box::new(Desk::new(fold, issued, hall, watch)), writer))
     }
 
     async fn folded(&self, mut fold: LineFold, grace_ms: u64) -> Result<LineFold, NotTaken> {
@@ -303,16 +303,18 @@ async fn settled(mut fold: LineFold, sale: &SaleId) -> Result<LineFold, NotTaken
     }
 }
 
-/// The highest number known to be given out: what the owner before published a moment ago. Without it (Redis was lost as
-/// well) the last block may be anybody's: it becomes a gap, and tickets out of it are called when the frontier jumps it.
-async fn issued(redis: &Redis, keys: &LineKeys, fold: &LineFold) -> Result<u64, CallError> {
-    let published = match lua::line::look(redis, keys).await {
-        Ok(look) => Shown::decode(&look.state.doc).map(|shown| shown.issued),
+/// The highest number known to be given out, and up to when the front is vouched for: what the owner before published a moment
+/// ago. Without it (Redis was lost as well) the last block may be anybody's: it becomes a gap, and tickets out of it are called
+/// when the frontier jumps it.
+async fn published(redis: &Redis, keys: &LineKeys, fold: &LineFold, now: Millis) -> Result<(u64, Watch), CallError> {
+    let shown = match lua::line::look(redis, keys).await {
+        Ok(look) => Shown::decode(&look.state.doc),
         // Damaged is lost: the first state that is published removes it.
         Err(CallError::NotLoaded | CallError::Broken { .. }) => None,
         Err(error) => return Err(error),
     };
-    Ok(fold.issued(published))
+    let watch = Watch::taken_over(shown.as_ref().map(|shown| shown.faults_known_to), fold, now);
+    Ok((fold.issued(shown.map(|shown| shown.issued)), watch))
 }
 
 /// Runs `work`; requests that come meanwhile are forwarded, or answered that nobody owns the line.

@@ -341,8 +341,10 @@ impl<'a> Server<'a> {
                 Fee::Free | Fee::After(_) => self.places.present(Present::find(visitor, answer)),
             };
         };
-        match self.desk.fold.standing(number, now.not_before(self.desk.fold.at())) {
+        match self.desk.standing(number, now.not_before(self.desk.fold.at())) {
             Standing::Inside(_) => say(answer, Ok(Joined { number, new: false })),
+            // Another place would be one at the end.
+            Standing::Unsure => say(answer, Err(LineError::Unavailable)),
             Standing::Ended if !joining => say(answer, Err(LineError::NotJoining)),
             Standing::Ended if !fee.replaces(number) => say(answer, Err(LineError::Unpaid(number))),
             Standing::Ended => self.places.join(Join { visitor, replace: Some(number), tries: 0, fee, answer }),

@@ -95,7 +95,7 @@ impl World {
 
     /// Some of those called claim, some of those inside take units or leave, and what is overdue ends.
     fn live(&mut self, random: &mut Random) {
-        let mut ended: Vec<u64> = self.fold.overdue(self.now, 1_000).collect();
+        let mut ended: Vec<u64> = self.fold.overdue(self.now, self.now, 1_000).collect();
         for _ in 0..random.below(6) {
             if self.inside.is_empty() {
                 break;
@@ -196,7 +196,7 @@ proptest! {
         while world.fold.frontier() == from {
             world.now = world.now.plus(100);
             prop_assert!(world.now <= bound, "stands still at {from}: {:?}", world.step());
-            let overdue: Vec<u64> = world.fold.overdue(world.now, 1_000).collect();
+            let overdue: Vec<u64> = world.fold.overdue(world.now, world.now, 1_000).collect();
             if !overdue.is_empty() {
                 world.write(LineEvent { ended: overdue, ..LineEvent::default() });
             }

@@ -37,7 +37,9 @@ fn owner() -> (Line, tokio::task::JoinHandle<Vec<u64>>) {
                 }
                 Request::Claim { number, answer, .. } => {
                     assert_eq!(number, 7);
-                    answer.send(Ok(Claim::Granted { number, expires: Millis(9), again: true })).unwrap();
+                    answer
+                        .send(Ok(Claim::Granted { number, given: Millis(4), expires: Millis(9), again: true }))
+                        .unwrap();
                 }
                 Request::Come { visitor, answer } => {
                     assert_eq!(visitor, VISITOR);
@@ -66,7 +68,10 @@ async fn a_group_reaches_the_owner_and_each_of_it_gets_its_own_answer() {
     let answer = serve(&there, &encode(&group)).await.unwrap();
     let again = answered(group, &answer).unwrap();
     assert_eq!(joined.await.unwrap(), Ok(Joined { number: 7, new: false }));
-    assert_eq!(claimed.await.unwrap(), Ok(Claim::Granted { number: 7, expires: Millis(9), again: true }));
+    assert_eq!(
+        claimed.await.unwrap(),
+        Ok(Claim::Granted { number: 7, given: Millis(4), expires: Millis(9), again: true })
+    );
     assert_eq!(came.await.unwrap(), Ok(Came { index: 4, new: true }));
     assert_eq!(again.len(), 1, "what is not this process' goes to another one");
     again.into_iter().for_each(Forwarded::no_owner);

@@ -119,6 +119,7 @@ impl Own {
             classes: Vec::new(),
             lobby: None,
             moved: Vec::new(),
+            fault: None,
         };
         self.fold.apply(self.fold.seq() + 1, &event)?;
         Ok((decision.frontier, granted.len(), decision.binding))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use domain::fault::KnownFaults;
 use domain::limits::{HEARTBEAT_MS, STEP_MS};
 use domain::{Millis, Phase, SaleFold, SaleId};
 use futures_util::future::{join, join_all};
@@ -81,6 +82,18 @@ impl LineView {
     #[must_use]
     pub fn stock(&self, now: Millis) -> Option<Stock> {
         self.shot.load().stock(now, STOCK_GOOD_FOR_MS)
+    }
+
+    /// What this process knows of failures of ours.
+    #[must_use]
+    pub fn faults(&self) -> Arc<KnownFaults> {
+        Arc::clone(&self.shot.load().faults)
+    }
+
+    /// When line and lanes were last seen to work.
+    #[must_use]
+    pub fn sound_at(&self) -> Option<Millis> {
+        self.shot.load().sound_at
     }
 
     /// When Redis last showed the stock, and how long it took.

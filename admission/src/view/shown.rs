@@ -1,6 +1,6 @@
 //! What a line's owner publishes through Redis beside frontier and numbers: the part that is for showing only.
 
-use domain::Digest;
+use domain::{Digest, Millis};
 use serde::{Deserialize, Serialize};
 
 use crate::draw::Seed;
@@ -37,6 +37,12 @@ pub struct Shown {
     /// The lobby; absent where nobody came early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lobby: Option<ShownLobby>,
+    /// Failures of ours that the log has: passes and holds that lived then end later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<(Millis, Millis)>,
+    /// Every failure that began before is among them. Absent: nobody has looked yet, or the owner is of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults_known_to: Option<Millis>,
 }
 
 /// One class. Both are in the log before they stand here.
@@ -101,7 +107,8 @@ impl Shown {
         gaps.ranges().iter().filter(|(_, last)| *last > frontier).take(MAX_GAPS).copied().collect()
     }
 
-    /// As text for Redis: below 7 KiB, with 64 gaps and all classes of the longest numbers and the longest public value.
+    /// As text for Redis: below 7.75 KiB, with 64 gaps and all classes of the longest numbers, the longest public value and as many
+    /// failures as are remembered.
     #[must_use]
     pub fn encode(&self) -> String {
         // Numbers and names only: writing them as JSON cannot fail. An empty text is read as nothing known.
@@ -141,10 +148,12 @@ mod tests {
                 // A character that JSON writes with two.
                 public_value: Some("\"".repeat(domain::limits::MAX_PUBLIC_VALUE_BYTES)),
             }),
+            faults: vec![(Millis(9_999_999_999_998), Millis(9_999_999_999_999)); domain::limits::MAX_FAULTS],
+            faults_known_to: Some(Millis(9_999_999_999_999)),
         };
         assert_eq!(shown.gaps.len(), MAX_GAPS);
         assert_eq!(shown.gaps[0].0, u64::MAX / 2 + 3, "one that the frontier is in still counts");
-        assert!(shown.encode().len() < 7_168 && 7_168 <= domain::limits::MAX_LINE_DOC_BYTES);
+        assert!(shown.encode().len() < 7_936 && 7_936 <= domain::limits::MAX_LINE_DOC_BYTES);
         assert_eq!(Shown::decode(&shown.encode()), Some(shown));
     }
 

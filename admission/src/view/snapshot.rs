@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::fault::KnownFaults;
 use domain::number::{Class, EVERYBODY, class_of, place_in};
 use domain::{ItemId, Millis, Phase, SaleDoc, Standby};
 use lua::lane::LaneStock;
@@ -37,6 +38,10 @@ pub struct Snapshot {
     pub inside: u64,
     /// What holds the frontier.
     pub binding: Binding,
+    /// What is known of failures of ours.
+    pub faults: Arc<KnownFaults>,
+    /// When line and all lanes were last seen to work, each lane with an owner, by this process' clock; `None`: not yet.
+    pub sound_at: Option<Millis>,
     /// Who came before the sale opened; `None`: nobody.
     pub lobby: Option<LobbyView>,
     /// Stock by item, in the document's order; empty until it was read once.
@@ -133,6 +138,8 @@ impl Snapshot {
         let whole = looked.lanes.is_some() && (looked.line.is_some() || doc.room().is_none());
         if whole {
             next.as_of = Some(now);
+            let owned = looked.lanes.iter().flatten().all(|lane| lane.owned);
+            next.sound_at = if owned { Some(now) } else { self.sound_at };
         }
         if !self.shows_the_same(&next) {
             next.version += 1;
@@ -156,7 +163,22 @@ impl Snapshot {
         if self.gaps.ranges() != line.shown.gaps {
             self.gaps = line.shown.gaps.iter().copied().collect();
         }
+        self.see_faults(&line.shown);
         self.see_lobby(line);
+    }
+
+    /// What is known to be complete up to a later time replaces what was known before; an older copy of Redis takes nothing back.
+    /// Nobody records faults under an owner that does not say.
+    fn see_faults(&mut self, shown: &Shown) {
+        let nobody = KnownFaults::none();
+        let known = match shown.faults_known_to {
+            Some(to) if *self.faults == nobody || to > self.faults.to => {
+                KnownFaults { faults: shown.faults.iter().copied().collect(), to }
+            }
+            None if *self.faults == KnownFaults::default() => nobody,
+            _ => return,
+        };
+        self.faults = Arc::new(known);
     }
 
     /// What was published of a lobby stays: an older copy of Redis takes back neither its closing nor its draw.
@@ -264,6 +286,7 @@ impl Snapshot {
         let classes = |shot: &Self| shot.classes.iter().map(|class| class.frontier).collect::<Vec<_>>();
         line(self) == line(other)
             && classes(self) == classes(other)
+            && self.faults.faults == other.faults.faults
             && self.items.iter().map(|item| item.band).eq(other.items.iter().map(|item| item.band))
     }
 }

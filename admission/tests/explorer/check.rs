@@ -2,6 +2,8 @@
 
 use admission::fold::Standing;
 use admission::meter::{MINUTE_MS, SECOND_MS, per_second};
+use domain::Millis;
+use domain::fault::Faults;
 use domain::limits::PASS_SKEW_MS;
 
 use crate::lobby::step;
@@ -32,8 +34,12 @@ pub fn check(state: &State) -> Result<(), String> {
             return Err(format!("I3: the answered pass of {number} is not in the log"));
         }
     }
+    // With every fault that was ever recorded, also those recorded after the place was given away.
+    let faults: Faults =
+        state.log.iter().filter_map(|e| e.fault).map(|(from, to)| (Millis(from), Millis(to))).collect();
+    let ends = |number| logged(number).map(|end| faults.extended(Millis(end - TTL_MS), Millis(end)));
     let alive = (1..=crate::state::MOST + crate::state::PLACES)
-        .filter(|n| state.left & bit(*n) == 0 && logged(*n).is_some_and(|end| state.real_ms() < end))
+        .filter(|n| state.left & bit(*n) == 0 && ends(*n).is_some_and(|end| state.real_ms() < end.0))
         .count();
     if alive > CAP as usize {
         return Err(format!("L6: {alive} passes really alive, the cap is {CAP}"));
@@ -80,7 +86,8 @@ pub fn drain(from: &State) -> Result<(), String> {
     // Whatever clock the owner has, log time goes on: everything granted so far expires.
     take(&mut state, Rules::default(), 0);
     let owner = state.owners[0].unwrap();
-    state.now += u8::try_from((TTL_MS + PASS_SKEW_MS + SECOND_MS) / TICK_MS + 2).unwrap();
+    let faults: u64 = state.log.iter().filter_map(|e| e.fault).map(|(from, to)| to - from).sum();
+    state.now += u8::try_from((TTL_MS + faults + PASS_SKEW_MS + SECOND_MS) / TICK_MS + 2).unwrap();
     let mut gap = owner.gap;
     let drawn = draw(&mut state, gap).map_err(|why| format!("L8: {why}"))?;
     gap = gap.filter(|_| !drawn);
@@ -96,7 +103,7 @@ pub fn drain(from: &State) -> Result<(), String> {
         }
         state.now += u8::try_from((TTL_MS + PASS_SKEW_MS) / TICK_MS).unwrap() + 2;
         let at = state.clock(0).not_before(fold.at());
-        let ended: u16 = fold.overdue(at, 64).map(|n| bit(pseudo(n))).sum();
+        let ended: u16 = fold.overdue(at, at, 64).map(|n| bit(pseudo(n))).sum();
         let to = u8::try_from(fold.numbers_to()).unwrap();
         let mut gaps = fold.gaps().clone();
         if let Some((first, last)) = gap {

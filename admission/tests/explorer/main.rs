@@ -135,6 +135,32 @@ fn a_claim_that_outlives_a_move_lets_two_in() {
 }
 
 #[test]
+fn faults_recorded_late_and_by_others_keep_cap_and_order() {
+    let faults = Budget { owners: 1, faults: 1, ticks: 6, ..Budget::default() };
+    holds("faults, everybody in line", &State::warm(faults));
+    holds(
+        "two faults, clocks that differ by less than a window",
+        &State { ahead_ms: 500, ..State::warm(Budget { faults: 2, ..faults }) },
+    );
+    holds("faults, rollback", &State::warm(Budget { rollbacks: 1, ..faults }));
+    holds("faults, loss", &State::warm(Budget { losses: 1, ..faults }));
+    holds("faults, unknown appends", &State::warm(Budget { unknown_appends: 1, ..faults }));
+}
+
+#[test]
+fn a_place_given_away_before_faults_are_known_is_given_twice() {
+    let start = State::warm(Budget { faults: 1, ticks: 5, ..Budget::default() });
+    breaks("ends that do not wait", &start, Rules { ends_wait_for_faults: false, ..Rules::default() }, "L6");
+}
+
+#[test]
+fn a_fault_that_begins_before_the_end_of_a_place_given_away_gives_it_twice() {
+    let start = State::freed(Budget { owners: 1, faults: 1, ticks: 2, ..Budget::default() });
+    holds("an older copy of Redis after a place was given away", &start);
+    breaks("a fault before what was freed", &start, Rules { faults_behind_freed: false, ..Rules::default() }, "L6");
+}
+
+#[test]
 fn a_receipt_answered_before_it_is_logged_is_given_to_another() {
     let start = State::lobby(Budget { owners: 1, ticks: 2, ..Budget::default() });
     breaks("receipt before the log", &start, Rules { receipt_log_first: false, ..Rules::default() }, "L9");

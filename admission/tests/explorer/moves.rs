@@ -5,7 +5,8 @@ use domain::Millis;
 use domain::limits::PASS_SKEW_MS;
 
 use crate::state::{
-    BLOCK, CAP, Entry, Late, MOST, Owner, PACE, Redis, Rules, State, VISITORS, bit, numbers, pseudo, real, visitor,
+    BLOCK, CAP, Entry, Late, MOST, Owner, PACE, Redis, Rules, State, UNWATCHED, VISITORS, bit, numbers, pseudo, real,
+    visitor,
 };
 use crate::{codes, lobby, moved};
 
@@ -22,6 +23,7 @@ pub fn moves(state: &State, rules: Rules) -> Moves {
                 codes::moves(state, rules, i, owner, &fold, &mut all);
                 entries(state, rules, i, owner, fold, &mut all);
                 publish(state, i, owner, &mut all);
+                vouch(state, i, owner, &mut all);
             }
             None => take_over(state, rules, i, &mut all),
         }
@@ -45,13 +47,13 @@ fn visitors(state: &State, rules: Rules, i: usize, owner: &Owner, fold: &LineFol
             }
             match fold.standing(real(number), now) {
                 Standing::Called => claim(state, rules, i, fold, v, number, all),
-                Standing::Inside(expires) => {
+                Standing::Inside(life) => {
                     let mut next = state.clone();
-                    answer(&mut next, number, expires.0);
+                    answer(&mut next, number, life.expires.0);
                     next.passes[v] |= bit(number);
                     all.push((format!("owner {i} answers the pass of {number} again"), next));
                 }
-                Standing::Waiting | Standing::Ended => {}
+                Standing::Waiting | Standing::Ended | Standing::Unsure => {}
             }
         }
     }
@@ -142,7 +144,8 @@ fn entries(state: &State, rules: Rules, i: usize, owner: &Owner, mut fold: LineF
     );
     let at = state.clock(i).not_before(fold.at());
     let due = if rules.skew { at } else { at.plus(PASS_SKEW_MS) };
-    let mut ended: u16 = fold.overdue(due, 64).map(|n| bit(pseudo(n))).sum();
+    let known = if rules.ends_wait_for_faults { owner.known } else { UNWATCHED };
+    let mut ended: u16 = fold.overdue(due, Millis(known), 64).map(|n| bit(pseudo(n))).sum();
     ended |= numbers(owner.ends).filter(|n| fold.is_active(real(*n))).map(bit).sum::<u16>();
     let granted = grants(state, rules, owner, &mut fold, ended, at);
     let to = if may_count && owner.next > owner.to && fold.numbers_to() < MOST.into() {
@@ -156,9 +159,13 @@ fn entries(state: &State, rules: Rules, i: usize, owner: &Owner, mut fold: LineF
     let called = if may_call { u8::try_from(called).unwrap() } else { front };
     let base = Entry { at: at.0, to, front, granted, ended, gap: owner.gap, redeems: owner.till, ..Entry::default() };
     moved::entries(state, rules, i, owner, &fold, base, all);
-    for (front, class_front) in [(front, 0), (called, 0), (front, codes::next_call(&fold))] {
-        let entry = Entry { front, class_front, ..base };
+    let calls = [(front, 0), (called, 0), (front, codes::next_call(&fold))];
+    for ((front, class_front), fault) in
+        calls.into_iter().flat_map(|calls| faults_seen(state, i, owner).map(move |fault| (calls, fault)))
+    {
+        let entry = Entry { front, class_front, fault, ..base };
         let says = granted | ended != 0
+            || fault.is_some()
             || entry.redeems | class_front != 0
             || u64::from(to) > fold.numbers_to()
             || u64::from(front) > fold.frontier()
@@ -167,6 +174,20 @@ fn entries(state: &State, rules: Rules, i: usize, owner: &Owner, mut fold: LineF
             append(state, rules, i, owner, entry, all);
         }
     }
+}
+
+/// What has gone by since the owner last vouched for the front: nothing worth recording, or a fault.
+fn faults_seen(state: &State, i: usize, owner: &Owner) -> impl Iterator<Item = Option<(u64, u64)>> {
+    let now = state.clock(i).0;
+    let fault = (state.budget.faults > 0 && owner.known < now).then_some(Some((owner.known, now)));
+    std::iter::once(None).chain(fault)
+}
+
+/// The owner has seen the front in order all the time: from now on no fault is recorded that began before.
+fn vouch(state: &State, i: usize, owner: &Owner, all: &mut Moves) {
+    let mut next = state.clone();
+    next.owners[i].as_mut().unwrap().known = owner.known.max(state.clock(i).0);
+    all.push((format!("owner {i} vouches for the front"), next));
 }
 
 fn grants(state: &State, rules: Rules, owner: &Owner, fold: &mut LineFold, ended: u16, at: Millis) -> u16 {
@@ -201,6 +222,7 @@ pub fn append(state: &State, rules: Rules, i: usize, owner: &Owner, entry: Entry
     let fits = state.fence == owner.fence && state.log.len() == usize::from(owner.head);
     let name = format!("owner {i} appends {entry:?}");
     let mut next = state.clone();
+    next.budget.faults -= u8::from(entry.fault.is_some());
     if fits {
         next.log.push(entry);
         appended(&mut next, rules, i, entry);
@@ -214,6 +236,7 @@ pub fn append(state: &State, rules: Rules, i: usize, owner: &Owner, entry: Entry
     for applied in [true, false] {
         let mut next = state.clone();
         next.budget.unknown_appends -= 1;
+        next.budget.faults -= u8::from(entry.fault.is_some());
         match applied {
             true if fits => next.log.push(entry),
             true => continue,
@@ -232,6 +255,9 @@ fn appended(next: &mut State, rules: Rules, i: usize, entry: Entry) {
     owner.head += 1;
     owner.to = if entry.to > owner.to { entry.to } else { owner.to };
     owner.gap = None;
+    if let Some((_, to)) = entry.fault {
+        owner.known = to;
+    }
     let by = owner.by;
     owner.claims &= kept;
     owner.by = by.map(|mine| mine & kept);
@@ -259,8 +285,14 @@ fn publish(state: &State, i: usize, owner: &Owner, all: &mut Moves) {
     if redis.loaded && (redis.epoch > owner.fence || redis.settled > owner.head) {
         return;
     }
-    *redis =
-        Redis { loaded: true, epoch: owner.fence, settled: owner.head, issued: owner.next - 1, tickets: redis.tickets };
+    *redis = Redis {
+        loaded: true,
+        epoch: owner.fence,
+        settled: owner.head,
+        issued: owner.next - 1,
+        tickets: redis.tickets,
+        known: owner.known,
+    };
     all.push((format!("owner {i} publishes"), next));
 }
 
@@ -284,7 +316,12 @@ pub fn take(next: &mut State, rules: Rules, i: usize) {
     let to = u8::try_from(fold.numbers_to()).unwrap();
     let gap = fold.gap_behind(issued).map(|(a, b)| (u8::try_from(a).unwrap(), u8::try_from(b).unwrap()));
     let (first, gap) = if rules.new_block { (to + 1, gap) } else { (u8::try_from(issued).unwrap() + 1, None) };
-    next.owners[i] = Some(Owner { gap, ..Owner::new(next.fence, head, first, to) });
+    let watched = next.redis.known != UNWATCHED;
+    // Redis is lost: since the last entry.
+    let known = if next.redis.loaded { next.redis.known } else { fold.at().0 };
+    let known = if rules.faults_behind_freed { known.max(fold.freed_to().0) } else { known };
+    let known = if watched { known } else { UNWATCHED };
+    next.owners[i] = Some(Owner { gap, ..Owner::new(next.fence, head, first, to, known) });
 }
 
 fn faults(state: &State, _rules: Rules, all: &mut Moves) {
@@ -324,7 +361,8 @@ fn faults(state: &State, _rules: Rules, all: &mut Moves) {
     if state.budget.losses > 0 {
         put("Redis is lost", &|s| {
             s.budget.losses -= 1;
-            s.redis = Redis::default();
+            let known = if s.redis.known == UNWATCHED { UNWATCHED } else { 0 };
+            s.redis = Redis { known, ..Redis::default() };
         });
     }
     if let Some(late) = state.late {

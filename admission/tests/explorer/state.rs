@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use admission::draw::Seed;
 use admission::fold::{BadLine, LineFold};
+use domain::limits::PASS_SKEW_MS;
 use domain::number::{EVERYBODY, class_of, number, place_in};
 use domain::{ClassCall, CodeHash, Digest, LineEvent, LobbyEvent, Millis, Redeemed, SaleId, VisitorHash};
 
@@ -51,6 +52,15 @@ pub struct Budget {
     pub moves: u8,
     /// Ticks of real time.
     pub ticks: u8,
+    /// Faults of ours that are recorded. None at the start: nobody watches for them.
+    pub faults: u8,
+}
+
+impl Budget {
+    /// What the first owner knows of faults.
+    pub const fn known(&self) -> u64 {
+        if self.faults > 0 { 0 } else { UNWATCHED }
+    }
 }
 
 /// The rules; each can be removed.
@@ -86,6 +96,10 @@ pub struct Rules {
     pub holder_checked: bool,
     /// Claims that came before a move was logged are dropped with it.
     pub late_claims_dropped: bool,
+    /// A place is free when no fault that is recorded later can extend its pass.
+    pub ends_wait_for_faults: bool,
+    /// A new owner records no fault that began before the end of a pass whose place the log has given away.
+    pub faults_behind_freed: bool,
 }
 
 impl Default for Rules {
@@ -106,6 +120,8 @@ impl Default for Rules {
             one_meter: true,
             holder_checked: true,
             late_claims_dropped: true,
+            ends_wait_for_faults: true,
+            faults_behind_freed: true,
         }
     }
 }
@@ -137,6 +153,8 @@ pub struct Entry {
     pub class_front: u8,
     /// This number is this visitor's from now on.
     pub moved: Option<(u8, u8)>,
+    /// A fault that is over.
+    pub fault: Option<(u64, u64)>,
 }
 
 /// The number as the line knows it.
@@ -149,6 +167,9 @@ pub fn pseudo(number: u64) -> u8 {
     let place = u8::try_from(place_in(number)).unwrap();
     if class_of(number) == EVERYBODY { place } else { MOST + place }
 }
+
+/// What is known of faults where nobody watches for them.
+pub const UNWATCHED: u64 = u64::MAX;
 
 pub const fn bit(number: u8) -> u16 {
     1 << number
@@ -200,6 +221,7 @@ impl Entry {
                 .collect(),
             lobby,
             moved: self.moved.map(|(number, to)| (real(number), visitor(to.into()))).into_iter().collect(),
+            fault: self.fault.map(|(from, to)| (Millis(from), Millis(to))),
         }
     }
 }
@@ -216,6 +238,8 @@ pub struct Redis {
     pub settled: u8,
     pub issued: u8,
     pub tickets: [u8; VISITORS],
+    /// Up to when the owner that published vouched for the front.
+    pub known: u64,
 }
 
 /// An owner: what it has in memory. Its fold is that of the log up to `head`.
@@ -238,12 +262,27 @@ pub struct Owner {
     pub till: u8,
     /// Uses of the code that this owner has logged itself.
     pub own: u8,
+    /// Every fault that began before is in the log, milliseconds by its clock.
+    pub known: u64,
 }
 
 impl Owner {
     /// One that took over just now and waits for nobody.
-    pub const fn new(fence: u8, head: u8, next: u8, to: u8) -> Self {
-        Self { fence, head, from: head, next, to, gap: None, claims: 0, by: [0; VISITORS], ends: 0, till: 0, own: 0 }
+    pub const fn new(fence: u8, head: u8, next: u8, to: u8, known: u64) -> Self {
+        Self {
+            fence,
+            head,
+            from: head,
+            next,
+            to,
+            gap: None,
+            claims: 0,
+            by: [0; VISITORS],
+            ends: 0,
+            till: 0,
+            own: 0,
+            known,
+        }
     }
 }
 
@@ -294,12 +333,13 @@ pub struct State {
 impl State {
     pub fn start(budget: Budget) -> Self {
         let first = Entry { at: 0, to: BLOCK, ..Entry::default() };
-        let owner = Owner::new(1, 1, 1, BLOCK);
+        let known = budget.known();
+        let owner = Owner::new(1, 1, 1, BLOCK, known);
         Self {
             log: vec![first],
             fence: 1,
             owners: [Some(owner), None],
-            redis: Redis { loaded: true, epoch: 1, settled: 1, issued: 0, tickets: [0; VISITORS] },
+            redis: Redis { loaded: true, epoch: 1, settled: 1, issued: 0, tickets: [0; VISITORS], known },
             copy: None,
             late: None,
             ahead_ms: AHEAD_MS,
@@ -323,7 +363,7 @@ impl State {
     pub fn lobby(budget: Budget) -> Self {
         let mut state = Self::start(budget);
         state.log = vec![Entry { at: 0, ..Entry::default() }];
-        let owner = Owner::new(1, 1, 1, 0);
+        let owner = Owner::new(1, 1, 1, 0, budget.known());
         state.owners = [Some(owner), None];
         // The second owner's clock is behind: it takes the sale for closed a little longer.
         (state.opens_ms, state.ahead_ms, state.joins) = (TICK_MS, 0, [1, 1, 1]);
@@ -344,9 +384,10 @@ impl State {
     /// Everybody has joined and two are called: what is left is claims, owners and time.
     pub fn warm(budget: Budget) -> Self {
         let mut state = Self::start(budget);
+        let known = budget.known();
         state.log.push(Entry { at: 0, to: 2 * BLOCK, front: 2, ..Entry::default() });
-        state.owners[0] = Some(Owner { from: 1, ..Owner::new(1, 2, 4, 2 * BLOCK) });
-        state.redis = Redis { loaded: true, epoch: 1, settled: 2, issued: 3, tickets: [1, 2, 3] };
+        state.owners[0] = Some(Owner { from: 1, ..Owner::new(1, 2, 4, 2 * BLOCK, known) });
+        state.redis = Redis { loaded: true, epoch: 1, settled: 2, issued: 3, tickets: [1, 2, 3], known };
         state.tickets = [bit(1), bit(2), bit(3)];
         state.joins = [0; VISITORS];
         state
@@ -355,6 +396,19 @@ impl State {
     /// Everybody is in line, and two of them have a code for one.
     pub fn codes(budget: Budget) -> Self {
         Self { wants: 0b110, ..Self::warm(budget) }
+    }
+
+    /// The first one's pass has ended and its place is the second one's; both owners have died, and Redis is as it was before.
+    pub fn freed(budget: Budget) -> Self {
+        let mut state = Self::warm(budget);
+        let entry = Entry { to: 2 * BLOCK, front: 2, ..Entry::default() };
+        state.log.push(Entry { granted: bit(1), ..entry });
+        let at = TTL_MS + PASS_SKEW_MS;
+        state.log.push(Entry { at, granted: bit(2), ended: bit(1), ..entry });
+        state.now = u8::try_from(at / TICK_MS).unwrap();
+        (state.owners, state.redis.settled) = ([None, None], 3);
+        state.answered = BTreeMap::from([(1, TTL_MS), (2, at + TTL_MS)]);
+        state
     }
 
     /// The real fold of the log's first `head` entries.

@@ -112,6 +112,11 @@ pub struct Owner {
     task: JoinHandle<()>,
 }
 
+/// Whether this is the pass that there was.
+pub fn is_again(claim: Claim, number: u64, expires: Millis) -> bool {
+    matches!(claim, Claim::Granted { number: n, expires: e, again: true, .. } if (n, e) == (number, expires))
+}
+
 impl World {
     /// A world with an open sale and 100,000 units that the view knows of.
     pub async fn open(room: RoomOf) -> Self {

@@ -23,6 +23,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use domain::fault::KnownFaults;
 use domain::limits::{CONFIRM_PATIENCE_MS, MAX_OWNER_QUEUE};
 use domain::{HoldId, LogId, Millis, SaleDoc};
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -111,6 +112,10 @@ struct Context {
 impl Context {
     fn doc(&self) -> Arc<SaleDoc> {
         self.config.doc.borrow().clone()
+    }
+
+    fn faults(&self) -> Arc<KnownFaults> {
+        (self.config.faults)()
     }
 }
 

@@ -212,8 +212,13 @@ impl LaneOwner {
                 lines: wait.request.lines.clone(),
                 pass: wait.request.pass,
             });
-            let holds =
-                HoldGroup { ttl_ms: doc.hold.ttl_ms, limit: doc.units_per_visitor, most, requests: requests.collect() };
+            let holds = HoldGroup {
+                ttl_ms: doc.hold.ttl_ms,
+                limit: doc.units_per_visitor,
+                most,
+                faults: context.faults(),
+                requests: requests.collect(),
+            };
             let result = lua::lane::hold(&context.redis, &context.keys, &holds).await;
             What::Holds(group, result)
         });
@@ -228,8 +233,8 @@ impl LaneOwner {
                     let on_sale = wait.request.lines.iter().all(|(item, _)| doc.item(item).is_some());
                     let answer = match self.hold_answer(&wait.request, reply, now) {
                         // The sale has the item, and its stock is on the way into the lane.
-                        HoldAnswer::NoSuchItem if on_sale => Err(LaneError::NotLoaded),
-                        answer => Ok(answer),
+                        Ok(HoldAnswer::NoSuchItem) if on_sale => Err(LaneError::NotLoaded),
+                        answer => answer,
                     };
                     self.finish_hold(wait, answer);
                 }
@@ -249,11 +254,18 @@ impl LaneOwner {
         }
     }
 
-    fn hold_answer(&self, request: &HoldRequest, reply: HoldReply, now: domain::Millis) -> HoldAnswer {
-        let log = &self.context.log;
-        let view =
-            |record, replayed| HoldAnswer::Hold { hold: view::of_record(log, request.id, record, now), replayed };
-        match reply {
+    fn hold_answer(
+        &self,
+        request: &HoldRequest,
+        reply: HoldReply,
+        now: domain::Millis,
+    ) -> Result<HoldAnswer, LaneError> {
+        let (log, faults) = (&self.context.log, self.context.faults());
+        let view = |record, replayed| HoldAnswer::Hold {
+            hold: view::of_record(log, request.id, record, &faults.faults, now),
+            replayed,
+        };
+        Ok(match reply {
             HoldReply::Held(record) => view(&record, false),
             HoldReply::Exists(record) => match self.decided(&request.id) {
                 Some(decided) => view::hold_answer(log, request.id, request.fingerprint(), decided, now),
@@ -266,11 +278,13 @@ impl LaneOwner {
             HoldReply::NoSuchItem => HoldAnswer::NoSuchItem,
             HoldReply::PassDone => HoldAnswer::PassDone,
             HoldReply::PassExpired => HoldAnswer::PassExpired,
+            // Whoever asks again soon finds out: the line's owner says what there was.
+            HoldReply::Unsure => return Err(LaneError::NotLoaded),
             HoldReply::TooManyHolds => HoldAnswer::TooManyHolds,
             HoldReply::Limit => HoldAnswer::Limit,
             HoldReply::SoldOut => HoldAnswer::SoldOut,
             HoldReply::AllHeld => HoldAnswer::AllHeld,
-        }
+        })
     }
 
     /// Answers, unless other lanes may have what this one has not.
@@ -326,21 +340,23 @@ impl LaneOwner {
         self.visitors.looks.calls -= 1;
         match result {
             Ok(look) => {
+                let faults = self.context.faults();
                 for (wait, record) in waiting.into_iter().zip(look.records) {
-                    let answer = match (self.decided(&wait.id), record) {
-                        (Some(decided), record) if decided.visitor == wait.visitor => {
-                            let mut hold = view::of_decided(&self.context.log, wait.id, decided, look.now);
-                            if let Some(record) = record.filter(|_| decided.state == HoldState::Refused) {
-                                hold.lines = record.lines;
+                    let answer =
+                        match (self.decided(&wait.id), record) {
+                            (Some(decided), record) if decided.visitor == wait.visitor => {
+                                let mut hold = view::of_decided(&self.context.log, wait.id, decided, look.now);
+                                if let Some(record) = record.filter(|_| decided.state == HoldState::Refused) {
+                                    hold.lines = record.lines;
+                                }
+                                LookAnswer::Hold(hold)
                             }
-                            LookAnswer::Hold(hold)
-                        }
-                        (None, Some(record)) if record.visitor == wait.visitor => {
-                            LookAnswer::Hold(view::of_record(&self.context.log, wait.id, &record, look.now))
-                        }
-                        (None, None) => unknown(wait.id, &wait.visitor),
-                        (Some(_), _) | (None, Some(_)) => LookAnswer::Foreign,
-                    };
+                            (None, Some(record)) if record.visitor == wait.visitor => LookAnswer::Hold(
+                                view::of_record(&self.context.log, wait.id, &record, &faults.faults, look.now),
+                            ),
+                            (None, None) => unknown(wait.id, &wait.visitor),
+                            (Some(_), _) | (None, Some(_)) => LookAnswer::Foreign,
+                        };
                     let _ = wait.reply.send(Ok(answer));
                 }
             }

@@ -142,7 +142,10 @@ impl LaneOwner {
             return;
         }
         let (context, cursor) = (self.context.clone(), tenure.reap_cursor);
-        self.start(async move { What::Reaped(lua::lane::reap(&context.redis, &context.keys, cursor).await) });
+        self.start(async move {
+            let faults = context.faults();
+            What::Reaped(lua::lane::reap(&context.redis, &context.keys, cursor, &faults).await)
+        });
     }
 
     pub(super) fn on_reaped(&mut self, result: &Result<ReapReply, CallError>, now: Instant) {

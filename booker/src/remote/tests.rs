@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::fault::Life;
 use domain::{HoldId, HoldState, Lines, LogId, Millis, RefuseReason, SaleId, VisitorHash};
 use tokio::sync::oneshot;
 
@@ -29,7 +30,7 @@ fn lines() -> Lines {
 }
 
 fn hold() -> HoldRequest {
-    let pass = Some(PassRef { number: 9, expires: Millis(77) });
+    let pass = Some(PassRef { number: 9, life: Life { given: Millis(70), expires: Millis(77) } });
     HoldRequest { id: id(), visitor: visitor(), lines: lines(), pass }
 }
 

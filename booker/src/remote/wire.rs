@@ -10,7 +10,7 @@ use crate::answer::{
 use crate::lane::{Command, Confirm, Reply};
 
 /// Changes whenever a process of the version before could not read, or would misread, what is written.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Bytes of a request beside its lines, and of each line: names of 63 characters, ids, quotes.
 const FIXED_BYTES: usize = 256;
@@ -179,20 +179,21 @@ impl Sink {
     }
 }
 
-/// A pass as `[number, expires]`.
+/// A pass as `[number, expires, given]`.
 pub(crate) mod pass {
     use domain::Millis;
+    use domain::fault::Life;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use crate::answer::PassRef;
 
     pub(crate) fn serialize<S: Serializer>(pass: &Option<PassRef>, s: S) -> Result<S::Ok, S::Error> {
-        pass.map(|pass| (pass.number, pass.expires)).serialize(s)
+        pass.map(|pass| (pass.number, pass.life.expires, pass.life.given)).serialize(s)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<PassRef>, D::Error> {
-        let pass = Option::<(u64, Millis)>::deserialize(d)?;
-        Ok(pass.map(|(number, expires)| PassRef { number, expires }))
+        let pass = Option::<(u64, Millis, Millis)>::deserialize(d)?;
+        Ok(pass.map(|(number, expires, given)| PassRef { number, life: Life { given, expires } }))
     }
 }
 

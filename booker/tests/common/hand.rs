@@ -4,12 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use booker::ConfirmAnswer;
 use booker::committer::{Bounds, Committer, LoadAnswer, LoadStep, Offered, SettleAnswer, SettleStep, Verdict};
 use booker::convert::{self, LoadCall};
 use booker::decide::Intent;
 use booker::fold::LaneFold;
 use booker::view_for_tests as view;
+use booker::{ConfirmAnswer, no_faults};
 use domain::event::Event as _;
 use domain::{Fingerprint, HoldId, HoldState, LaneEvent, Millis};
 use ledger::{Append, Entry, Writer};
@@ -69,7 +69,8 @@ impl<'a> Hand<'a> {
         let lines = lines(&[("a", units)]);
         let request =
             HoldRequest { id: id(v, key), visitor: visitor(v), fp: Fingerprint::of(&lines), lines, pass: None };
-        let group = HoldGroup { ttl_ms: 60_000, limit: self.limit, most: 20, requests: vec![request] };
+        let group =
+            HoldGroup { ttl_ms: 60_000, limit: self.limit, most: 20, faults: no_faults()(), requests: vec![request] };
         let replies = lua::lane::hold(&self.world.redis(), &self.world.keys(), &group).await.unwrap();
         replies.replies.into_iter().next().unwrap()
     }
@@ -256,7 +257,8 @@ impl<'a> Hand<'a> {
             self.settle().await;
             let mut cursor = ReapCursor::default();
             loop {
-                let reaped = lua::lane::reap(&self.world.redis(), &self.world.keys(), cursor).await.unwrap();
+                let reaped =
+                    lua::lane::reap(&self.world.redis(), &self.world.keys(), cursor, &no_faults()()).await.unwrap();
                 cursor = reaped.cursor;
                 if cursor == ReapCursor::default() {
                     break;

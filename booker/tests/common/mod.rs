@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use booker::{ConfirmAnswer, HoldAnswer, HoldRequest, HoldView, Lane, LaneConfig, LaneError, Siblings};
 use domain::event::Event as _;
+use domain::fault::KnownFaults;
 use domain::sale::HoldTimes;
 use domain::{
     Act, Actor, Admission, HoldId, HoldState, Item, ItemId, LaneEvent, Lines, LogId, Millis, SaleDoc, SaleEvent,
@@ -21,6 +22,28 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the owners know of faults; at first that nobody records any.
+#[derive(Clone)]
+pub struct Faults(Arc<Mutex<Arc<KnownFaults>>>);
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(KnownFaults::none()))))
+    }
+}
+
+impl Faults {
+    /// From now on this is known.
+    pub fn know(&self, known: KnownFaults) {
+        *self.0.lock().unwrap() = Arc::new(known);
+    }
+
+    pub fn source(&self) -> booker::FaultSource {
+        let known = Arc::clone(&self.0);
+        Arc::new(move || Arc::clone(&known.lock().unwrap()))
+    }
+}
 
 pub fn item(name: &str) -> ItemId {
     name.parse().unwrap()
@@ -80,6 +103,7 @@ pub struct World {
     pub faulty: Faulty,
     pub doc: watch::Sender<Arc<SaleDoc>>,
     pub siblings: Siblings,
+    pub faults: Faults,
     _directory: tempfile::TempDir,
 }
 
@@ -121,7 +145,8 @@ impl World {
         let stock = doc.units();
         let (sender, _) = watch::channel(Arc::new(doc.clone()));
         let (server, siblings) = (TestRedis::start().unwrap(), Siblings::default());
-        let world = Self { server, cluster: None, faulty, doc: sender, siblings, _directory: directory };
+        let faults = Faults::default();
+        let world = Self { server, cluster: None, faulty, doc: sender, siblings, faults, _directory: directory };
         world.define(doc, stock).await;
         world
     }
@@ -176,6 +201,7 @@ impl World {
             doc: self.doc.subscribe(),
             owner: name.into(),
             siblings: self.siblings.clone(),
+            faults: self.faults.source(),
         };
         let (sender, ended) = mpsc::unbounded_channel();
         let (lane, owner) = booker::lane(config, self.redis(), self.ledger(), sender);

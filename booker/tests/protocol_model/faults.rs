@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::fault::{KnownFaults, Life};
 use domain::{HoldState, Millis};
 use lua::lane::{HoldGroup, HoldRequest, LaneState, PassRef, ReleaseRequest};
 use lua::model::LaneModel;
@@ -95,9 +96,11 @@ impl World {
 
     pub(crate) fn hold(&mut self, h: usize, units: u32) {
         let (lines, fp) = Self::lines(units);
-        let pass = self.pass(h).map(|number| PassRef { number, expires: Millis(u64::MAX) });
+        let pass =
+            self.pass(h).map(|number| PassRef { number, life: Life { given: Millis(0), expires: Millis(u64::MAX) } });
         let request = HoldRequest { id: self.id(h), visitor: self.visitor(h), fp, lines, pass };
-        let group = HoldGroup { ttl_ms: 1_000, limit: self.rules.limit, most: 20, requests: vec![request] };
+        let faults = Arc::new(KnownFaults::none());
+        let group = HoldGroup { ttl_ms: 1_000, limit: self.rules.limit, most: 20, faults, requests: vec![request] };
         let _ = self.redis_mut().hold(&group, NOW);
     }
 
@@ -109,7 +112,7 @@ impl World {
 
     /// The ticker: intents that were lost are put back.
     pub(crate) fn tick(&mut self) {
-        let _ = self.redis_mut().reap(Millis(0));
+        let _ = self.redis_mut().reap(Millis(0), &KnownFaults::none());
     }
 
     fn redis_faults(&self, out: &mut Vec<(Label, Self)>) {

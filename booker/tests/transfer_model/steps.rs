@@ -7,6 +7,7 @@ use booker::convert::{self, LoadCall};
 use booker::decide::Intent;
 use booker::transfer::{self, Verdict};
 use domain::event::{Event as _, WITHDRAWN};
+use domain::fault::KnownFaults;
 use domain::limits::MAX_HOLDS_PER_PASS;
 use domain::{HoldId, HoldState, LaneEvent, Lines, RefuseReason, VisitorHash};
 use ledger::Head;
@@ -106,7 +107,8 @@ impl World {
         }
         let request =
             HoldRequest { id: id(l, v), visitor: visitor(l, v), fp: NAMES.fp, lines: NAMES.one.clone(), pass: None };
-        let group = HoldGroup { ttl_ms: 1_000, limit: None, most: MAX_HOLDS_PER_PASS, requests: vec![request] };
+        let (most, faults) = (MAX_HOLDS_PER_PASS, Arc::new(KnownFaults::none()));
+        let group = HoldGroup { ttl_ms: 1_000, limit: None, most, faults, requests: vec![request] };
         let mut redis = (*self.lanes[l].redis).clone();
         if matches!(redis.hold(&group, NOW).as_ref().map(|got| &got.replies[0]), Ok(HoldReply::Held(_))) {
             self.left.hold[l] -= 1;

@@ -177,7 +177,7 @@ impl Lane {
     pub(crate) fn look(&self) -> Option<LaneStock> {
         let LaneState::Loaded { settled, .. } = self.redis.state else { return None };
         let items = self.redis.items.iter().map(|(item, stock)| (item.clone(), *stock)).collect();
-        Some(LaneStock { now: NOW, settled, items })
+        Some(LaneStock { now: NOW, settled, owned: true, items })
     }
 }
 

@@ -1,6 +1,6 @@
 use domain::Millis;
-use domain::fault::Faults;
-use domain::limits::MAX_FAULT_CREDIT_MS;
+use domain::fault::{Ended, Faults, KnownFaults, Life};
+use domain::limits::{FAULT_KEEP_MS, FAULT_MIN_MS, MAX_FAULT_CREDIT_MS, MAX_FAULTS};
 use proptest::prelude::*;
 
 fn faults(windows: &[(u64, u64)]) -> Faults {
@@ -51,7 +51,61 @@ fn forgotten_windows_are_those_that_nobody_lived_in() {
     assert_eq!(some.windows(), [(Millis(10), Millis(20))]);
 }
 
+#[test]
+fn what_is_remembered_is_bounded_and_nobody_ends_earlier_for_it() {
+    let (mut bounded, mut whole) = (Faults::default(), Faults::default());
+    for n in 0..1_000_u64 {
+        let (from, to) = (Millis(n * 10_000 + n % 7 * 100), Millis(n * 10_000 + 2_000));
+        bounded.record(from, to);
+        whole.add(from, to);
+        let (given, expires) = (Millis(n * 9_000), Millis(n * 9_000 + 300_000));
+        assert!(bounded.extended(given, expires) >= whole.extended(given, expires));
+        assert!(bounded.windows().len() <= MAX_FAULTS);
+    }
+    bounded.record(Millis(FAULT_KEEP_MS * 9), Millis(FAULT_KEEP_MS * 9 + 5));
+    assert_eq!(bounded.windows().len(), 1, "long gone ones are forgotten");
+}
+
+#[test]
+fn an_end_that_a_fault_under_way_may_move_is_not_certain() {
+    let known = KnownFaults { faults: faults(&[(1_000_000, 1_010_000)]), to: Millis(1_050_000) };
+    let life = |expires: u64| Life { given: Millis(900_000), expires: Millis(expires) };
+    let at = |expires, now| known.ended(life(expires), Millis(now));
+    assert_eq!(at(1_040_000, 1_049_999), Ended::No, "ten seconds are added");
+    assert_eq!(at(1_040_000, 1_050_000), Ended::Yes);
+    assert_eq!(at(1_040_001, 1_050_001), Ended::Yes, "as fresh as it ever is");
+    assert_eq!(at(1_040_001, 1_050_001 + FAULT_MIN_MS), Ended::Unsure);
+    assert_eq!(
+        at(1_040_000, 1_050_001 + FAULT_MIN_MS),
+        Ended::Yes,
+        "it had ended before anything began that is not known"
+    );
+    assert_eq!(at(1_040_001, 1_050_001 + MAX_FAULT_CREDIT_MS), Ended::Yes, "no fault could add more");
+    assert_eq!(KnownFaults::none().ended(life(1_000_000), Millis(1_000_000)), Ended::Yes);
+    assert_eq!(KnownFaults::default().ended(life(1_000_000), Millis(1_000_000)), Ended::Unsure);
+}
+
 proptest! {
+    /// Whoever is told that something has ended is told so for good, whatever becomes known later.
+    #[test]
+    fn what_has_ended_for_certain_stays_ended(
+        before in prop::collection::vec((0_u64..50_000, 0_u64..5_000), 0..6),
+        later in prop::collection::vec((0_u64..5_000, 1_500_u64..50_000), 0..4),
+        to in 0_u64..60_000, given in 0_u64..50_000, lives in 1_u64..50_000, now in 0_u64..200_000
+    ) {
+        // What is known is complete up to `to`; what is recorded later began then or later, and is over when it becomes known.
+        let mut known = KnownFaults { to: Millis(to), ..KnownFaults::default() };
+        for (from, long) in before {
+            known.faults.add(Millis(from), Millis((from + long).min(to)));
+        }
+        let life = Life { given: Millis(given), expires: Millis(given + lives) };
+        let certain = known.faults.end_of(life) <= known.certain(Millis(now)) && now < to + MAX_FAULT_CREDIT_MS;
+        for (after, long) in later {
+            known.faults.add(Millis(to + after), Millis(to + after + long));
+        }
+        prop_assert!(!certain || known.faults.end_of(life) <= Millis(now));
+    }
+
     #[test]
     fn no_order_of_recording_and_no_later_window_takes_anything_away(
         windows in prop::collection::vec((0_u64..5_000, 0_u64..500), 0..20), given in 0_u64..5_000, life in 1_u64..2_000, more in (0_u64..9_000, 0_u64..500)

@@ -1,9 +1,11 @@
+use domain::fault::Life;
 use domain::token::{BadKeyring, MAX_TOKEN_CHARS};
 use domain::{Key, KeyId, Keyring, Millis, Receipt, SaleId, TokenError, VisitorHash, VisitorId};
 use proptest::prelude::*;
 
 const EXPIRES: Millis = Millis(1_800_000_000_000);
 const BEFORE: Millis = Millis(1_799_999_999_999);
+const LIFE: Life = Life { given: Millis(1_799_999_700_000), expires: EXPIRES };
 
 fn key(id: u32) -> Key {
     Key { id: KeyId(id), secret: [u8::try_from(id).unwrap(); 32] }
@@ -26,7 +28,8 @@ fn a_ticket_has_its_golden_text() {
     let visitor: VisitorHash = "GzsSfq_A-GS2IVTDOKfVJg".parse().unwrap();
     let text = ring.sign_ticket(&sale(), &visitor, 42, EXPIRES);
     assert_eq!(text, "AQIAAAAFsyjZvt6_Ae4bOxJ-r8D4ZLYhVMM4p9UmAAAAAAAAACoAAAGjGFxQAFRnk17zjgoL-VZuIp_BvOs");
-    assert_eq!(text.len(), MAX_TOKEN_CHARS);
+    assert!(text.len() < MAX_TOKEN_CHARS);
+    assert_eq!(ring.sign_pass(&sale(), &visitor, 42, LIFE).len(), MAX_TOKEN_CHARS);
 }
 
 #[test]
@@ -59,7 +62,7 @@ fn a_token_is_good_only_for_its_kind_sale_and_visitor_and_only_before_its_expiry
     let ring = ring(&[1]);
     let (stranger, winter) = (VisitorHash([4; 16]), "winter".parse().unwrap());
     let ticket = ring.sign_ticket(&sale(), &SOMEBODY, 7, EXPIRES);
-    let pass = ring.sign_pass(&sale(), &SOMEBODY, 7, EXPIRES);
+    let pass = ring.sign_pass(&sale(), &SOMEBODY, 7, LIFE);
     let visitor = ring.sign_visitor(&VisitorId([3; 16]), EXPIRES);
 
     assert_eq!(ring.verify_ticket(&pass, &sale(), &SOMEBODY, BEFORE), Err(TokenError::WrongKind));
@@ -78,8 +81,18 @@ fn a_token_is_good_only_for_its_kind_sale_and_visitor_and_only_before_its_expiry
     assert_eq!(ring.verify_booked(&booked, &winter, &SOMEBODY, BEFORE), Err(TokenError::WrongSale));
     assert_eq!(ring.verify_booked(&pass, &sale(), &SOMEBODY, BEFORE), Err(TokenError::WrongKind));
     assert_eq!(ring.verify_pass(&booked, &sale(), &SOMEBODY, BEFORE), Err(TokenError::WrongKind));
-    assert_eq!(ring.open_pass(&pass, &sale(), &SOMEBODY).unwrap().expires, EXPIRES);
+    assert_eq!(ring.open_pass(&pass, &sale(), &SOMEBODY).unwrap().life, LIFE);
     assert_eq!(ring.open_pass(&pass, &sale(), &stranger), Err(TokenError::WrongVisitor));
+}
+
+/// Signed by the version before, with the golden key; it says when it ends and not when it was given.
+#[test]
+fn a_pass_of_the_version_before_is_read_and_no_fault_before_its_end_counts_for_it() {
+    let ring = Keyring::new(vec![Key { id: KeyId(5), secret: [7; 32] }]).unwrap();
+    let visitor: VisitorHash = "GzsSfq_A-GS2IVTDOKfVJg".parse().unwrap();
+    let old = "AQMAAAAFsyjZvt6_Ae4bOxJ-r8D4ZLYhVMM4p9UmAAAAAAAAACoAAAGjGFxQAAfQCbGWpEZOYz8CpYR1M4M";
+    let pass = ring.verify_pass(old, &sale(), &visitor, BEFORE).unwrap();
+    assert_eq!((pass.number, pass.life), (42, Life { given: EXPIRES, expires: EXPIRES }));
 }
 
 #[test]
@@ -158,13 +171,14 @@ fn keys_and_rings_print_their_ids_only() {
 
 proptest! {
     #[test]
-    fn what_was_signed_is_verified(visitor: [u8; 16], number: u64, expires in 1_u64.., sale in "[a-z0-9]{1,63}") {
+    fn what_was_signed_is_verified(visitor: [u8; 16], number: u64, expires in 1_u64.., given: u64, sale in "[a-z0-9]{1,63}") {
         let (ring, sale, hash) = (ring(&[3]), sale.parse().unwrap(), VisitorHash(visitor));
+        let life = Life { given: Millis(given), expires: Millis(expires) };
         let (expires, now) = (Millis(expires), Millis(expires - 1));
         let ticket = ring.verify_ticket(&ring.sign_ticket(&sale, &hash, number, expires), &sale, &hash, now).unwrap();
         prop_assert_eq!((ticket.visitor, ticket.number, ticket.expires), (hash, number, expires));
-        let pass = ring.verify_pass(&ring.sign_pass(&sale, &hash, number, expires), &sale, &hash, now).unwrap();
-        prop_assert_eq!((pass.visitor, pass.number, pass.expires), (hash, number, expires));
+        let pass = ring.verify_pass(&ring.sign_pass(&sale, &hash, number, life), &sale, &hash, now).unwrap();
+        prop_assert_eq!((pass.visitor, pass.number, pass.life), (hash, number, life));
         let who = ring.verify_visitor(&ring.sign_visitor(&VisitorId(visitor), expires), now).unwrap();
         prop_assert_eq!((who.visitor, who.expires), (VisitorId(visitor), expires));
     }
@@ -175,7 +189,7 @@ proptest! {
         let text = match kind {
             0 => ring.sign_visitor(&VisitorId([3; 16]), EXPIRES),
             1 => ring.sign_ticket(&sale(), &SOMEBODY, number, EXPIRES),
-            _ => ring.sign_pass(&sale(), &SOMEBODY, number, EXPIRES),
+            _ => ring.sign_pass(&sale(), &SOMEBODY, number, LIFE),
         };
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/ .";
         let mut bytes = text.clone().into_bytes();
@@ -193,7 +207,7 @@ proptest! {
     #[test]
     fn a_token_cut_anywhere_is_refused(keep: proptest::sample::Index) {
         let ring = ring(&[1]);
-        let text = ring.sign_pass(&sale(), &SOMEBODY, 1, EXPIRES);
+        let text = ring.sign_pass(&sale(), &SOMEBODY, 1, LIFE);
         let cut = &text[..keep.index(text.len())];
         prop_assert_eq!(ring.verify_pass(cut, &sale(), &SOMEBODY, BEFORE), Err(TokenError::Malformed));
     }

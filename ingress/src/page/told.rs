@@ -199,7 +199,7 @@ impl Told {
         if cookie::get(call.headers(), cookie::TICKET).is_some() {
             told.ticket = Answered::new(tickets::get(&of_sale("/ticket"))).await.good();
             let pass = identity::pass_if_any(call, &handle, &handle.hash(&visitor));
-            told.pass_ms = pass.map(|pass| pass.expires.since(call.now()));
+            told.pass_ms = pass.map(|pass| handle.view.faults().faults.end_of(pass.life).since(call.now()));
         }
         if let Some(id) = hold_of(call) {
             let answer = look(call, id).await;

@@ -39,7 +39,7 @@ pub(crate) struct HoldBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Money>, nullable = false)]
     price: Option<domain::Money>,
-    /// When it ends by itself; only while it is held.
+    /// When it ends by itself; only while it is held. A failure of ours makes it later.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     expires_at: Option<String>,
@@ -120,7 +120,7 @@ fn may_hold(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Result<Opt
         return Ok(None);
     }
     let pass = identity::pass(call, sale, visitor)?;
-    Ok(Some(PassRef { number: pass.number, expires: pass.expires }))
+    Ok(Some(PassRef { number: pass.number, life: pass.life }))
 }
 
 /// The answer to a request that may make no new hold. It can be the repeat of one that made its hold and whose answer was

@@ -272,7 +272,7 @@ pub(crate) fn pass(call: &Call, sale: &SaleHandle, visitor: &VisitorHash) -> Res
     let carried = carried(call, PASS_HEADER, cookie::PASS)?.ok_or_else(|| Problem::new(Name::Forbidden, none))?;
     let opened = call.app.keyring.load().open_pass(carried.text, sale.id(), visitor);
     let most = limits::MAX_TTL_MS + limits::MAX_FAULT_CREDIT_MS;
-    let timely = opened.and_then(|pass| of_our_time(pass.expires, call.now(), most).map(|()| pass));
+    let timely = opened.and_then(|pass| of_our_time(pass.life.expires, call.now(), most).map(|()| pass));
     timely.map_err(|error| {
         call.app.refusals.count(Check::Pass, error);
         not_theirs("pass", error)

@@ -49,6 +49,9 @@ pub(crate) struct LineBody<'a> {
     poll_in_ms: u64,
     /// Words for everybody who waits; may be empty.
     message: String,
+    /// Failures of ours: passes and holds that lived then end later by as much, two minutes at most. Absent: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<FaultBody>,
     /// When line and stock were last read, to the second; absent: not yet since the server started.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
@@ -68,6 +71,18 @@ struct ClassBody<'a> {
     share: u32,
     /// Places of this class up to here may enter. Never goes back.
     frontier: u64,
+}
+
+/// A failure of ours.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Fault)]
+struct FaultBody {
+    /// When it began.
+    #[schema(value_type = String, format = DateTime)]
+    from: String,
+    /// When it was over.
+    #[schema(value_type = String, format = DateTime)]
+    to: String,
 }
 
 /// What is left of one item.
@@ -137,6 +152,7 @@ fn render(sale: &SaleHandle, shot: &Snapshot, from: &From) -> Rendered {
             Phase::Scheduled | Phase::Closed => POLL_QUIET_MS,
         },
         message: message(sale, shot, from.phase),
+        faults: faults(shot),
         as_of: None,
     };
     let lasting = serde_json::to_vec(&body).unwrap_or_default();
@@ -153,6 +169,11 @@ fn classes<'a>(sale: &'a SaleHandle, shot: &Snapshot) -> Vec<ClassBody<'a>> {
         frontier: shot.frontier_of(number),
     };
     (1..).zip(known).map(one).collect()
+}
+
+fn faults(shot: &Snapshot) -> Vec<FaultBody> {
+    let body = |(from, to): &(Millis, Millis)| FaultBody { from: from.to_string(), to: to.to_string() };
+    shot.faults.faults.windows().iter().map(body).collect()
 }
 
 fn message(sale: &SaleHandle, shot: &Snapshot, phase: Phase) -> String {
@@ -179,7 +200,10 @@ fn message(sale: &SaleHandle, shot: &Snapshot, phase: Phase) -> String {
             ),
             None => "Everything is sold.".to_owned(),
         },
-        (_, Some(Band::Held)) => "All units are in checkout. Some may come back; places are kept.".to_owned(),
+        (_, Some(Band::Held)) => {
+            let units = if shot.live == 1 { "1 unit".to_owned() } else { format!("{} units", shot.live) };
+            format!("All units are in checkout. {units} may come back; places are kept.")
+        }
         _ => String::new(),
     }
 }

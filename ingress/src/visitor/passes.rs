@@ -1,8 +1,9 @@
 //! Exchanging a called ticket for the right to book, and giving it back.
 
 use admission::{Claim, LineError};
-use domain::limits::HTTP_BODY_BYTES;
-use domain::{Millis, VisitorHash};
+use domain::VisitorHash;
+use domain::fault::Life;
+use domain::limits::{HTTP_BODY_BYTES, MAX_FAULT_CREDIT_MS};
 use http::StatusCode;
 use http::header::SET_COOKIE;
 use serde::Serialize;
@@ -24,7 +25,7 @@ use crate::reply::{self, Response};
 pub(crate) struct PassBody<'a> {
     /// The token: send it as header `Holdfast-Pass`.
     pass: &'a str,
-    /// When it ends.
+    /// When it ends. A failure of ours makes it later: asking again tells.
     #[schema(value_type = String, format = DateTime)]
     expires_at: String,
     /// Milliseconds until then.
@@ -63,7 +64,9 @@ pub(crate) async fn claim(mut call: Call) -> Result<Response, Problem> {
         }
     });
     match claimed.map_err(|error| outcome::line(error, &sale.fold, now))? {
-        Claim::Granted { number, expires, again } => Ok(granted(&call, &sale, &hash, number, expires, again)),
+        Claim::Granted { number, given, expires, again } => {
+            Ok(granted(&call, &sale, &hash, number, Life { given, expires }, again))
+        }
         Claim::NotYet { retry_after_ms, why } => Err(outcome::not_yet(why, retry_after_ms)),
         Claim::Ended => Err(outcome::pass_ended()),
         Claim::Superseded(number) => Err(better(&call, &sale, &hash, number)),
@@ -84,23 +87,19 @@ fn better(call: &Call, sale: &SaleHandle, visitor: &VisitorHash, number: u64) ->
     }
 }
 
-fn granted(
-    call: &Call,
-    sale: &SaleHandle,
-    visitor: &VisitorHash,
-    number: u64,
-    expires: Millis,
-    again: bool,
-) -> Response {
-    let lives_ms = expires.since(call.now());
-    let pass = call.app.keyring.load().sign_pass(sale.id(), visitor, number, expires);
-    let body = PassBody { pass: &pass, expires_at: expires.to_string(), expires_in_ms: lives_ms };
+/// The pass says what was given; when it really ends is told beside it. A browser keeps it as long as a fault of ours may extend it.
+fn granted(call: &Call, sale: &SaleHandle, visitor: &VisitorHash, number: u64, life: Life, again: bool) -> Response {
+    let ends = sale.view.faults().faults.end_of(life);
+    let lives_ms = ends.since(call.now());
+    let pass = call.app.keyring.load().sign_pass(sale.id(), visitor, number, life);
+    let body = PassBody { pass: &pass, expires_at: ends.to_string(), expires_in_ms: lives_ms };
     let mut answer = reply::json(if again { StatusCode::OK } else { StatusCode::CREATED }, &body);
     if !again {
         // The pass itself cannot be read; the ticket says whether one is inside.
         location(&mut answer, &format!("/v1/sales/{}/ticket", sale.id()));
     }
-    set_cookie(call, &mut answer, cookie::PASS, &pass, Some(sale.id()), lives_ms);
+    let kept_ms = life.expires.plus(MAX_FAULT_CREDIT_MS).since(call.now());
+    set_cookie(call, &mut answer, cookie::PASS, &pass, Some(sale.id()), kept_ms);
     answer
 }
 

@@ -2,8 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use admission::view::{Place as InLine, Wait, lobby_poll_ms};
+use admission::view::{Place as InLine, PlaceState, Wait, lobby_poll_ms};
 use admission::{Came, Fee, Joined, Line, LineError};
+use domain::fault::{Ended, Life};
 use domain::limits::{HTTP_BODY_BYTES, TICKET_MOST_MS, TICKET_SLACK_MS, TICKET_TTL_MS};
 use domain::number::{class_of, place_in};
 use domain::sale::Phase;
@@ -70,6 +71,10 @@ pub(crate) struct StatusBody {
     /// What it may do.
     #[schema(value_type = schema::TicketState)]
     pub(super) state: &'static str,
+    /// Why it is `released`; only then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Released>, nullable = false)]
+    reason: Option<&'static str>,
     /// People ahead who have not been called; absent in the lobby.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -94,7 +99,7 @@ impl StatusBody {
     /// Names what the visitor is told, apart from when to ask again: the same in every process.
     pub(super) fn id(&self) -> u64 {
         let mut hash = DefaultHasher::new();
-        (self.number, &self.class, self.index, self.state, self.ahead, self.chance).hash(&mut hash);
+        (self.number, &self.class, self.index, self.state, self.reason, self.ahead, self.chance).hash(&mut hash);
         self.wait_ms.as_ref().map(|wait| (wait.p50, wait.p90)).hash(&mut hash);
         hash.finish()
     }
@@ -292,8 +297,8 @@ pub(crate) fn get(call: &Call) -> Result<Response, Problem> {
 #[derive(Clone, Copy)]
 pub(super) struct ShownTicket {
     place: Place,
-    /// When its own pass expires, where that came along.
-    pass: Option<Millis>,
+    /// The life of its own pass, where that came along.
+    pass: Option<Life>,
     /// The mark of its own booking came along.
     booked: bool,
 }
@@ -308,7 +313,7 @@ impl ShownTicket {
         let Place::Number(number) = place else { return Ok(Self { place, pass: None, booked: false }) };
         let pass = identity::pass_if_any(call, sale, &hash).filter(|pass| pass.number == number);
         let booked = identity::booked_if_any(call, sale, &hash) == Some(number);
-        Ok(Self { place, pass: pass.map(|pass| pass.expires), booked })
+        Ok(Self { place, pass: pass.map(|pass| pass.life), booked })
     }
 
     /// Where it stands. A booking's mark says more than a pass, and that more than the line.
@@ -320,12 +325,16 @@ impl ShownTicket {
         let mut body = status(sale, &sale.view.place(number, jitter), number);
         let inside = match self.pass {
             _ if self.booked => Some("done"),
-            Some(expires) if now < expires => Some("inside"),
-            Some(_) => Some("released"),
+            // While a fault may extend it nobody is told that it is over.
+            Some(life) => match sale.view.load().faults.ended(life, now) {
+                Ended::Yes => Some("released"),
+                Ended::No | Ended::Unsure => Some("inside"),
+            },
             None => None,
         };
         if let Some(state) = inside {
             body.state = state;
+            body.reason = (state == "released").then_some("pass_ended");
             body.poll_in_ms = POLL_INSIDE_MS;
         }
         body
@@ -338,6 +347,7 @@ fn status(sale: &SaleHandle, place: &InLine, number: u64) -> StatusBody {
         class: sale.fold.doc.class(class_of(number)).map(|class| class.id.to_string()),
         index: None,
         state: place.state.as_str(),
+        reason: (place.state == PlaceState::Released).then_some("sold_out"),
         ahead: Some(place.ahead),
         wait_ms: place.wait.map(|Wait { p50_ms, p90_ms }| WaitBody { p50: p50_ms, p90: p90_ms }),
         chance: Some(place.chance.as_str()),
@@ -355,6 +365,7 @@ fn in_lobby(sale: &SaleHandle, index: u64, now: Millis) -> StatusBody {
         class: None,
         index: Some(index),
         state: "lobby",
+        reason: None,
         ahead: None,
         wait_ms: None,
         chance: None,

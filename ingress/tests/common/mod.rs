@@ -329,7 +329,12 @@ impl Serving {
         let siblings = Siblings::default();
         let lanes = (0..fold.doc.lanes).map(|n| {
             let (doc, siblings) = (doc.subscribe(), siblings.clone());
-            let config = LaneConfig { sale: sale.clone(), lane: n, doc, owner: "test".into(), siblings };
+            let shown = view.clone();
+            let faults: booker::FaultSource = match &line {
+                Some(_) => Arc::new(move || shown.faults()),
+                None => booker::no_faults(),
+            };
+            let config = LaneConfig { sale: sale.clone(), lane: n, doc, owner: "test".into(), siblings, faults };
             let (lane, owner) = booker::lane(config, self.redis.clone(), self.ledger.clone(), ended.clone());
             let mut stop = stop.clone();
             tokio::spawn(owner.run(async move { drop(stop.wait_for(|stop| *stop).await) }));

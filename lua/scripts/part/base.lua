@@ -1,6 +1,7 @@
 -- Shared by the lane's scripts. What a script reads is kept here, changed here, and written once at the end, after
 -- everything has been decided: there is no rollback.
--- A record: state (1), visitor (2-17), fingerprint (18-25), deadline (26-38), then "pass;seq;at;why;lines".
+-- A record: state (1), visitor (2-17), fingerprint (18-25), deadline (26-38), then "pass;seq;at;why;lines". Without a seq nothing is
+-- decided, and at is when it was held.
 -- States: h held, p paying, c confirming, s sold, r refused, e released, x cancelled. h, p and c claim units ("live").
 local call, sub, match, gmatch, floor = redis.call, string.sub, string.match, string.gmatch, math.floor
 local NO_DEADLINE = '0000000000000'

@@ -1,4 +1,4 @@
--- Shared by the scripts that reap: overdue holds end, old released records go. Bounded by the caller.
+-- Shared by the scripts that reap: overdue holds end, old released records go. Bounded by the caller. Needs stock and fault.
 -- Lists of what is to be written, in this order: HDEL holds, HSET holds, ZREM due, ZADD due.
 local gone, set, rem, add = {}, {}, {}, {}
 local reaped, purged = 0, 0
@@ -20,13 +20,14 @@ local function want_overdue(records, count)
   end
 end
 
--- Ends one overdue hold, or removes one old record; returns the record as it is afterwards, or false.
+-- Ends one hold that is overdue for certain, or removes one old record; returns the record as it is afterwards, or false.
 local function reap(id, record, now, keep)
   local state = record and sub(record, 1, 1)
   local deadline = record and tonumber(sub(record, 26, 38))
   if state == 'h' or state == 'p' then
-    if deadline > now then -- it was extended: look again then
-      put(add, deadline, id)
+    local ends = ends_of(record)
+    if ends > now then -- it was extended: look again then
+      put(add, ends, id)
       return record
     end
     give_back(record)

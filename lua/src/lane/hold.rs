@@ -1,6 +1,9 @@
 //! Holds.
 
-use domain::limits::{MAX_GROUP, MAX_REAP, RELEASED_KEEP_MS};
+use std::sync::Arc;
+
+use domain::fault::{KnownFaults, Life};
+use domain::limits::{FAULT_MIN_MS, MAX_FAULT_CREDIT_MS, MAX_GROUP, MAX_REAP, RELEASED_KEEP_MS};
 use domain::state::HoldState;
 use domain::{Fingerprint, HoldId, Lines, Millis, VisitorHash};
 use redis::Value;
@@ -19,8 +22,8 @@ use crate::script::Id;
 pub struct PassRef {
     /// Its ticket's number.
     pub number: u64,
-    /// When it ends, compared with Redis' clock.
-    pub expires: Millis,
+    /// When it was given, and when it ends unless faults extend it; compared with Redis' clock.
+    pub life: Life,
 }
 
 /// One hold.
@@ -47,6 +50,8 @@ pub struct HoldGroup {
     pub limit: Option<u32>,
     /// Holds that may be made with one pass, or by one visitor without a pass (those not booked and not purged).
     pub most: u32,
+    /// What is known of faults of ours: what they extended does not end here.
+    pub faults: Arc<KnownFaults>,
     /// At most [`MAX_GROUP`].
     pub requests: Vec<HoldRequest>,
 }
@@ -66,6 +71,8 @@ pub enum HoldReply {
     PassDone,
     /// The pass had expired by Redis' clock.
     PassExpired,
+    /// The pass has expired, unless a fault extends it that is not known yet: ask again.
+    Unsure,
     /// The visitor has made as many holds as the group allows.
     TooManyHolds,
     /// The visitor would have too many units.
@@ -86,7 +93,7 @@ pub struct HoldReplies {
 }
 
 /// The numbers the script answers instead of a record.
-pub(super) const REFUSED: [(i64, &str, HoldReply); 8] = [
+pub(super) const REFUSED: [(i64, &str, HoldReply); 9] = [
     (1, "KEY_REUSED", HoldReply::KeyReused),
     (2, "NO_SUCH_ITEM", HoldReply::NoSuchItem),
     (3, "PASS_DONE", HoldReply::PassDone),
@@ -95,6 +102,7 @@ pub(super) const REFUSED: [(i64, &str, HoldReply); 8] = [
     (6, "LIMIT", HoldReply::Limit),
     (7, "SOLD_OUT", HoldReply::SoldOut),
     (8, "ALL_HELD", HoldReply::AllHeld),
+    (9, "UNSURE", HoldReply::Unsure),
 ];
 
 /// SHA-1 of the hold script in hexadecimal digits, for running the very same script with another client: `make bench` has
@@ -113,7 +121,7 @@ pub async fn hold(redis: &Redis, keys: &LaneKeys, group: &HoldGroup) -> Result<H
     let script_keys = [keys.lane(), keys.holds(), keys.due(), keys.visitors()];
     let mut call = Call::new(Id::Hold, keys.slot(), &script_keys).group(group.requests.len());
     call.int(group.ttl_ms.min(MAX_DEADLINE / 2)).maybe(group.limit.map(u64::from)).size(MAX_REAP);
-    call.int(RELEASED_KEEP_MS).int(u64::from(group.most));
+    call.int(RELEASED_KEEP_MS).int(u64::from(group.most)).text(&faults_text(&group.faults));
     for request in &group.requests {
         if request.lines.is_empty() {
             return Err(CallError::not_executed("a hold of nothing"));
@@ -123,31 +131,49 @@ pub async fn hold(redis: &Redis, keys: &LaneKeys, group: &HoldGroup) -> Result<H
             .bytes(&request.fp.0)
             .text(&lines_text(&request.lines));
         match &request.pass {
-            Some(pass) => call.text(&format!("{} {}", pass.number, pass.expires.0)),
+            Some(pass) => call.text(&format!("{} {} {}", pass.number, pass.life.given.0, pass.life.expires.0)),
             None => call.text(""),
         };
     }
     let mut reply = Reader::new(redis.call(&call).await?)?;
     let now = reply.millis()?;
     let deadline = now.plus(group.ttl_ms.min(MAX_DEADLINE / 2));
-    let replies = group.requests.iter().map(|request| read(reply.value()?, request, deadline));
+    let replies =
+        group.requests.iter().map(|request| read(reply.value()?, request, Life { given: now, expires: deadline }));
     let replies = replies.collect::<Result<_, CallError>>()?;
     reply.end()?;
     Ok(HoldReplies { now, replies })
 }
 
-fn read(value: Value, request: &HoldRequest, deadline: Millis) -> Result<HoldReply, CallError> {
+/// As the scripts read it; nothing where nobody records faults.
+pub(super) fn faults_text(known: &KnownFaults) -> String {
+    if *known == KnownFaults::none() {
+        return String::new();
+    }
+    // A time that Lua cannot calculate with is none of ours.
+    let to = known.to.0.min(MAX_DEADLINE);
+    let mut text = format!("{to},{FAULT_MIN_MS},{MAX_FAULT_CREDIT_MS}");
+    for (from, to) in known.faults.windows() {
+        for time in [from, to] {
+            text.push(',');
+            text.push_str(&time.0.min(MAX_DEADLINE).to_string());
+        }
+    }
+    text
+}
+
+fn read(value: Value, request: &HoldRequest, life: Life) -> Result<HoldReply, CallError> {
     match value {
         Value::BulkString(record) => Record::decode(&record).map(HoldReply::Exists),
         Value::Int(0) => Ok(HoldReply::Held(Record {
             state: HoldState::Held,
             visitor: request.visitor,
-            deadline,
+            deadline: life.expires,
             fp: request.fp,
             pass: request.pass.map(|pass| pass.number),
             lines: request.lines.clone(),
             seq: 0,
-            at: Millis(0),
+            at: life.given,
             why: None,
         })),
         Value::Int(number) => REFUSED

@@ -246,6 +246,8 @@ pub struct LaneStock {
     pub now: Millis,
     /// Last event applied.
     pub settled: u64,
+    /// Somebody has its lease: holds and confirms are taken, or will be in a moment.
+    pub owned: bool,
     /// By item, in order of the items' ids.
     pub items: Vec<(ItemId, ItemStock)>,
 }
@@ -255,9 +257,9 @@ pub struct LaneStock {
 /// # Errors
 /// [`CallError`]; changes nothing.
 pub async fn stock(redis: &Redis, keys: &LaneKeys) -> Result<LaneStock, CallError> {
-    let call = Call::new(Id::Stock, keys.slot(), &[keys.lane()]);
+    let call = Call::new(Id::Stock, keys.slot(), &[keys.lane(), keys.lease()]);
     let mut reply = Reader::new(redis.call(&call).await?)?;
-    let (now, settled) = (reply.millis()?, reply.int()?);
+    let (now, settled, owned) = (reply.millis()?, reply.int()?, reply.int()? != 0);
     let mut items = Vec::with_capacity(reply.left() / 5);
     while reply.left() > 0 {
         let item: ItemId = reply.text()?.parse().map_err(|_| CallError::broken("an item's name that is none"))?;
@@ -265,5 +267,5 @@ pub async fn stock(redis: &Redis, keys: &LaneKeys) -> Result<LaneStock, CallErro
         items.push((item, ItemStock { free, live, moved: Moved { given: reply.int()?, received: reply.int()? } }));
     }
     items.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(LaneStock { now, settled, items })
+    Ok(LaneStock { now, settled, owned, items })
 }

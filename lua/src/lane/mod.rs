@@ -44,7 +44,7 @@ pub(crate) fn bounded(what: &'static str, size: usize, most: usize) -> Result<()
 }
 
 #[cfg(test)]
-pub(crate) fn hold_refusals() -> [(i64, &'static str, HoldReply); 8] {
+pub(crate) fn hold_refusals() -> [(i64, &'static str, HoldReply); 9] {
     hold::REFUSED
 }
 

@@ -1,5 +1,6 @@
 //! A hold's record, as one text in the hash of holds.
 
+use domain::fault::Life;
 use domain::state::HoldState;
 use domain::{Fingerprint, ItemId, Lines, Millis, RefuseReason, VisitorHash};
 
@@ -20,7 +21,8 @@ pub struct Record {
     pub state: HoldState,
     /// Whose it is.
     pub visitor: VisitorHash,
-    /// Redis' clock at which a held or paying one ends, at which a released one ended; zero in every other state.
+    /// Redis' clock at which a held or paying one ends unless faults extend it, at which a released one was to end; zero in every
+    /// other state.
     pub deadline: Millis,
     /// What the request asked for, or [`NO_FINGERPRINT`].
     pub fp: Fingerprint,
@@ -30,7 +32,7 @@ pub struct Record {
     pub lines: Lines,
     /// Event that decided it; 0 while undecided.
     pub seq: u64,
-    /// Time of that event by its writer's clock.
+    /// Time of that event by its writer's clock; while undecided, when it was held by Redis' clock, zero where nobody knows.
     pub at: Millis,
     /// Why it was refused.
     pub why: Option<RefuseReason>,
@@ -92,10 +94,21 @@ fn number(text: &str) -> Option<u64> {
 }
 
 impl Record {
-    /// `seq;at;why` of the event that decided it, `;;` while undecided.
+    /// Its life as it was given, while it is held or paying. Of a record that does not say since when it is held no fault counts
+    /// that was over before its deadline.
+    #[must_use]
+    pub fn life(&self) -> Option<Life> {
+        let lives = matches!(self.state, HoldState::Held | HoldState::Paying);
+        let given = if self.at == Millis(0) { self.deadline } else { self.at };
+        lives.then_some(Life { given, expires: self.deadline })
+    }
+
+    /// `seq;at;why` of the event that decided it; while undecided `;at;` with the time since when it is held, or `;;`.
     pub(crate) fn decision_text(&self) -> String {
-        if self.seq == 0 {
-            return ";;".to_owned();
+        match (self.seq, self.at.0) {
+            (0, 0) => return ";;".to_owned(),
+            (0, held) => return format!(";{held};"),
+            _ => {}
         }
         format!("{};{};{}", self.seq, self.at.0, self.why.map_or("", RefuseReason::as_str))
     }
@@ -167,12 +180,13 @@ mod tests {
             deadline: Millis(1_730_000_000_000),
             pass: None,
             seq: 0,
-            at: Millis(0),
+            at: Millis(1_729_999_700_000),
             why: None,
             ..record()
         };
         let empty = Record { lines: Lines::none(), fp: NO_FINGERPRINT, ..record() };
-        for record in [decided, held, empty] {
+        let held_before_that_was_written = Record { at: Millis(0), ..held.clone() };
+        for record in [decided, held, held_before_that_was_written, empty] {
             assert_eq!(Record::decode(&record.encode()).unwrap(), record);
         }
     }

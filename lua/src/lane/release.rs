@@ -1,9 +1,11 @@
 //! Ends without a booking: release, reap, and the end of a pass.
 
+use domain::fault::KnownFaults;
 use domain::limits::{MAX_GROUP, MAX_REAP, RELEASED_KEEP_MS, SCAN_CHUNK};
 use domain::{HoldId, Millis, VisitorHash};
 use redis::Value;
 
+use super::hold::faults_text;
 use super::{Record, bounded};
 use crate::call::Call;
 use crate::client::Redis;
@@ -109,13 +111,19 @@ pub struct ReapCursor {
 
 /// Reaps a bounded number of overdue holds, purges old released records, and looks at a bounded part of all records
 /// (from `cursor`, the default at first) for those that are missing among the intents (R7) or the deadlines (I5), and of the
-/// intents for those that nobody meant.
+/// intents for those that nobody meant. What `faults` extended, or may have extended, does not end.
 ///
 /// # Errors
 /// [`CallError`]; safe to send again.
-pub async fn reap(redis: &Redis, keys: &LaneKeys, cursor: ReapCursor) -> Result<ReapReply, CallError> {
+pub async fn reap(
+    redis: &Redis,
+    keys: &LaneKeys,
+    cursor: ReapCursor,
+    faults: &KnownFaults,
+) -> Result<ReapReply, CallError> {
     let mut call = Call::new(Id::Reap, keys.slot(), &keys.all());
     call.size(MAX_REAP).int(RELEASED_KEEP_MS).int(cursor.holds).size(SCAN_CHUNK).int(cursor.intents);
+    call.text(&faults_text(faults));
     let mut reply = Reader::new(redis.call(&call).await?)?;
     let mut read = ReapReply {
         now: reply.millis()?,

@@ -1,5 +1,6 @@
 //! Holds and the reaper.
 
+use domain::fault::{Ended, KnownFaults};
 use domain::limits::{MAX_REAP, RELEASED_KEEP_MS};
 use domain::state::HoldState;
 use domain::{HoldId, Millis};
@@ -17,7 +18,7 @@ impl LaneModel {
     /// [`CallError::NotLoaded`].
     pub fn hold(&mut self, group: &HoldGroup, now: Millis) -> Result<HoldReplies, CallError> {
         self.in_service()?;
-        self.reap_due(now);
+        self.reap_due(now, &group.faults);
         let replies = group.requests.iter().map(|request| self.hold_one(group, request, now)).collect();
         Ok(HoldReplies { now, replies })
     }
@@ -45,7 +46,7 @@ impl LaneModel {
             pass,
             lines: request.lines.clone(),
             seq: 0,
-            at: Millis(0),
+            at: now,
             why: None,
         };
         self.move_units(&request.lines, -1, 1);
@@ -68,8 +69,10 @@ impl LaneModel {
             if counts.done.is_some_and(|done| pass.number <= done) {
                 return Some(HoldReply::PassDone);
             }
-            if pass.expires <= now {
-                return Some(HoldReply::PassExpired);
+            match group.faults.ended(pass.life, now) {
+                Ended::Yes => return Some(HoldReply::PassExpired),
+                Ended::Unsure => return Some(HoldReply::Unsure),
+                Ended::No => {}
             }
         }
         let newer = request.pass.map(|pass| pass.number) > counts.pass;
@@ -92,7 +95,7 @@ impl LaneModel {
     ///
     /// # Errors
     /// [`CallError::NotLoaded`].
-    pub fn reap(&mut self, now: Millis) -> Result<ReapReply, CallError> {
+    pub fn reap(&mut self, now: Millis, faults: &KnownFaults) -> Result<ReapReply, CallError> {
         self.in_service()?;
         let confirming: Vec<HoldId> =
             self.holds.iter().filter(|(_, record)| record.state == HoldState::Confirming).map(|(id, _)| *id).collect();
@@ -108,13 +111,13 @@ impl LaneModel {
             .holds
             .iter()
             .filter(|(_, record)| timed(record.state))
-            .map(|(id, record)| {
-                let keep = if record.state == HoldState::Released { RELEASED_KEEP_MS } else { 0 };
-                (*id, record.deadline.0 + keep)
+            .map(|(id, record)| match record.life() {
+                Some(life) => (*id, faults.faults.end_of(life).0),
+                None => (*id, record.deadline.0 + RELEASED_KEEP_MS),
             })
             .filter(|(id, latest)| self.due.get(id).is_none_or(|when| when > latest))
             .collect();
-        let (released, purged, looked) = self.reap_due(now);
+        let (released, purged, looked) = self.reap_due(now, faults);
         let (requeued, rescheduled) = (requeued as u64, lost.len() as u64);
         self.due.extend(lost);
         self.confirming.retain(|intent| !stray.contains(intent));
@@ -122,8 +125,9 @@ impl LaneModel {
         Ok(ReapReply { now, released, purged, requeued, rescheduled, more, dropped, cursor })
     }
 
-    /// Ends overdue holds and removes old records: how many, and how many were looked at.
-    fn reap_due(&mut self, now: Millis) -> (u64, u64, usize) {
+    /// Ends holds that are overdue for certain and removes old records: how many, and how many were looked at.
+    fn reap_due(&mut self, now: Millis, faults: &KnownFaults) -> (u64, u64, usize) {
+        let now = faults.certain(now);
         let mut due: Vec<(u64, HoldId)> =
             self.due.iter().filter(|(_, when)| **when <= now.0).map(|(id, when)| (*when, *id)).collect();
         due.sort_unstable();
@@ -135,9 +139,10 @@ impl LaneModel {
                 continue;
             };
             let forgotten = record.deadline.0 + RELEASED_KEEP_MS;
+            let ends = record.life().map(|life| faults.faults.end_of(life));
             match record.state {
-                HoldState::Held | HoldState::Paying if record.deadline > now => {
-                    self.due.insert(*id, record.deadline.0);
+                HoldState::Held | HoldState::Paying if ends > Some(now) => {
+                    self.due.extend(ends.map(|ends| (*id, ends.0)));
                 }
                 HoldState::Held | HoldState::Paying => {
                     self.give_back(&record);

@@ -2,7 +2,9 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use domain::fault::{KnownFaults, Life};
 use domain::state::HoldState;
 use domain::{Fingerprint, HoldId, Lines, Millis, VisitorHash};
 use lua::lane::{
@@ -38,11 +40,13 @@ pub(crate) fn request(id: u8, who: u8, text: &str) -> HoldRequest {
 }
 
 pub(crate) fn pass(request: HoldRequest, number: u64, expires: Millis) -> HoldRequest {
-    HoldRequest { pass: Some(PassRef { number, expires }), ..request }
+    let life = Life { given: Millis(expires.0.saturating_sub(60_000)), expires };
+    HoldRequest { pass: Some(PassRef { number, life }), ..request }
 }
 
 pub(crate) fn group(ttl_ms: u64, limit: Option<u32>, requests: Vec<HoldRequest>) -> HoldGroup {
-    HoldGroup { ttl_ms, limit, most: domain::limits::MAX_HOLDS_PER_PASS, requests }
+    let faults = Arc::new(KnownFaults::none());
+    HoldGroup { ttl_ms, limit, most: domain::limits::MAX_HOLDS_PER_PASS, faults, requests }
 }
 
 pub(crate) fn booked(id: u8, who: u8, text: &str, pass: Option<u64>) -> Settling {

@@ -44,6 +44,7 @@ fn evidence(events: Vec<LaneEvent>, free: i64, live: i64) -> Evidence {
     let stock = LaneStock {
         now: Millis(1),
         settled: truth.head,
+        owned: true,
         items: vec![(item(), ItemStock { free, live, ..ItemStock::default() })],
     };
     let seen = LaneSeen {

@@ -173,7 +173,7 @@ impl Desk {
     ) -> Result<Millis, LineError> {
         match self.fold.standing(number, now.not_before(self.fold.at())) {
             Standing::Waiting | Standing::Called => self.moves.offer(number, visitor, code, now),
-            Standing::Inside(_) | Standing::Ended => Err(LineError::NoMove),
+            Standing::Inside(_) | Standing::Ended | Standing::Unsure => Err(LineError::NoMove),
         }
     }
 

@@ -11,7 +11,7 @@ use domain::{Millis, Redeemed, VisitorHash};
 
 use super::super::Joined;
 use super::super::rules::Rules;
-use super::{Answer, LineError, say};
+use super::{Answer, LineError, Watch, say, watch};
 use crate::fold::LineFold;
 
 /// A visitor who redeems a code, and who waits for the place: one, or several tabs.
@@ -49,13 +49,13 @@ impl Till {
     /// whether an answer is owed.
     pub(crate) fn redeem(
         &mut self,
-        fold: &LineFold,
+        (fold, watch): (&LineFold, &Watch),
         visitor: VisitorHash,
         code: Code,
         answer: Answer<Joined>,
         now: Millis,
     ) -> bool {
-        if let Some(known) = known(fold, &visitor, now) {
+        if let Some(known) = known(fold, watch, &visitor, now) {
             say(answer, known);
             return false;
         }
@@ -65,7 +65,13 @@ impl Till {
 
     /// What goes into the next entry: first come, first served. Those who cannot be are answered here. `owed` loses every answer that
     /// is taken out.
-    pub(crate) fn take(&mut self, fold: &LineFold, rules: &Rules, at: Millis, owed: &mut usize) -> Vec<Redeeming> {
+    pub(crate) fn take(
+        &mut self,
+        (fold, watch): (&LineFold, &Watch),
+        rules: &Rules,
+        at: Millis,
+        owed: &mut usize,
+    ) -> Vec<Redeeming> {
         let (mut taken, mut count): (Vec<Redeeming>, Count) = (Vec::new(), Count::default());
         let mut later = Vec::new();
         for mut one in std::mem::take(&mut self.0) {
@@ -74,7 +80,7 @@ impl Till {
                 continue;
             }
             *owed -= one.answers.len();
-            if let Some(known) = known(fold, &one.visitor, at) {
+            if let Some(known) = known(fold, watch, &one.visitor, at) {
                 one.answers.into_iter().for_each(|answer| say(answer, known));
             } else if count.visitors.contains(&one.visitor) {
                 // The same person in another tab, a moment ago.
@@ -98,8 +104,8 @@ impl Till {
 }
 
 /// The place in a class that this visitor has. One by a code that was used, or moved to somebody else, is used: a class is entered once.
-fn known(fold: &LineFold, visitor: &VisitorHash, now: Millis) -> Option<Result<Joined, LineError>> {
-    let place = fold.class_place(visitor, now.not_before(fold.at()));
+fn known(fold: &LineFold, watch: &Watch, visitor: &VisitorHash, now: Millis) -> Option<Result<Joined, LineError>> {
+    let place = watch::class_place(fold, watch, visitor, now.not_before(fold.at()));
     let used = || fold.classes().number_of(visitor).map(|_| Err(LineError::CodeUsed));
     place.map(|number| Ok(Joined { number, new: false })).or_else(used)
 }

@@ -8,7 +8,7 @@ use crate::step::Settings;
 
 const NOW: Millis = Millis(1_000_000);
 
-fn rules(pace: u32, cap: u32) -> Rules {
+pub(super) fn rules(pace: u32, cap: u32) -> Rules {
     let room = Waiting {
         pace_per_minute: pace,
         active_passes: cap,
@@ -33,7 +33,7 @@ fn desk(called: u64) -> Desk {
     let entry =
         LineEvent { at: NOW, numbers_to: 500, frontier: called, pass_ttl_ms: Some(10_000), ..LineEvent::default() };
     fold.apply(1, &entry).unwrap();
-    Desk::new(fold, 500, hall())
+    Desk::new(fold, 500, hall(), Watch::default())
 }
 
 fn claim(desk: &mut Desk, number: u64) -> Receiver<Result<Claim, LineError>> {
@@ -153,14 +153,14 @@ fn the_first_entry_of_an_owner_carries_the_gap_and_later_ones_do_not() {
     let mut fold = LineFold::new(5_000);
     let entry = LineEvent { at: NOW, numbers_to: 500, frontier: 10, ..LineEvent::default() };
     fold.apply(1, &entry).unwrap();
-    let mut desk = Desk::new(fold.clone(), 42, hall());
+    let mut desk = Desk::new(fold.clone(), 42, hall(), Watch::default());
     let first = write(&mut desk, &rules(600, 5), NOW);
     assert_eq!((first.gap, first.pass_ttl_ms, first.numbers_to), (Some((43, 500)), Some(10_000), 500));
     let draft = desk.draft(&rules(600, 5), Calls::from(0), true, NOW).unwrap();
     assert_eq!((draft.event.gap, draft.event.pass_ttl_ms, draft.event.numbers_to), (None, None, 10_500));
     desk.appended(draft).unwrap();
     assert_eq!(desk.numbers.offer(1), (501, 1));
-    let next = Desk::new(desk.fold, 501, hall());
+    let next = Desk::new(desk.fold, 501, hall(), Watch::default());
     assert_eq!(next.gap, Some((502, 10_500)), "the next owner's gap begins behind what was given out");
 }
 
@@ -192,7 +192,7 @@ fn a_gap_that_the_log_has_is_not_written_again() {
     let mut fold = LineFold::new(5_000);
     let entry = LineEvent { at: NOW, numbers_to: 500, gap: Some((43, 500)), ..LineEvent::default() };
     fold.apply(1, &entry).unwrap();
-    assert_eq!(Desk::new(fold, 42, hall()).gap, None);
+    assert_eq!(Desk::new(fold, 42, hall(), Watch::default()).gap, None);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn what_the_fold_knows_is_answered_without_redis() {
     let _answer = claim(&mut desk, 1);
     write(&mut desk, &rules, NOW);
     let expires = NOW.plus(10_000);
-    let again = Claim::Granted { number: 1, expires, again: true };
+    let again = Claim::Granted { number: 1, given: NOW, expires, again: true };
     assert_eq!(desk.claim_now(1, &rules, NOW), Some(Ok(again)));
     assert_eq!(desk.claim_now(1, &rules, expires), Some(Ok(Claim::Ended)));
     assert_eq!(desk.claim_now(2, &rules, NOW), None, "its ticket has to be presented");
@@ -232,7 +232,7 @@ fn an_entry_is_bounded_and_the_rest_comes_with_the_next() {
     let entry =
         LineEvent { at: NOW, numbers_to: 5_000, frontier: 5_000, pass_ttl_ms: Some(10_000), ..LineEvent::default() };
     fold.apply(1, &entry).unwrap();
-    let mut desk = Desk::new(fold, 5_000, hall());
+    let mut desk = Desk::new(fold, 5_000, hall(), Watch::default());
     let _answers: Vec<_> = (1..=1_500).map(|number| claim(&mut desk, number)).collect();
     let rules = rules(600_000, 5_000);
     assert_eq!(write(&mut desk, &rules, NOW).granted.len(), MAX_ENTRY);
@@ -252,7 +252,7 @@ fn come(desk: &mut Desk, who: u8) -> Receiver<Result<super::super::Came, LineErr
 
 #[test]
 fn who_waits_for_the_log_at_the_opening_is_in_the_lobby_and_who_joins_during_the_draw_comes_behind() {
-    let mut desk = Desk::new(LineFold::new(5_000), 0, hall());
+    let mut desk = Desk::new(LineFold::new(5_000), 0, hall(), Watch::default());
     let (mut early, mut tab) = (come(&mut desk, 1), come(&mut desk, 1));
     assert_eq!(desk.waiting(), 2);
     let open = rules(600, 10);
@@ -285,7 +285,7 @@ fn who_waits_for_the_log_at_the_opening_is_in_the_lobby_and_who_joins_during_the
 
 #[test]
 fn a_lobby_stays_as_it_is_while_the_sale_is_scheduled() {
-    let mut desk = Desk::new(LineFold::new(5_000), 0, hall());
+    let mut desk = Desk::new(LineFold::new(5_000), 0, hall(), Watch::default());
     let _answer = come(&mut desk, 1);
     let scheduled = Rules { phase: Phase::Scheduled, ..rules(600, 10) };
     write(&mut desk, &scheduled, NOW);
@@ -364,4 +364,50 @@ fn where_more_claim_than_may_enter_the_classes_take_turns_and_in_each_the_lowest
     assert_eq!((written.classes[1], written.bypasses), (3, true), "people without a class wait");
     let _answers: Vec<_> = [3, 2, 1].iter().map(|n| (claim(&mut desk, *n), claim(&mut desk, number(1, *n)))).collect();
     assert_eq!(write(&mut desk, &rules, NOW).granted, [1, 2, number(1, 1), number(1, 2)]);
+}
+
+#[test]
+fn a_fault_is_recorded_when_it_is_over_and_nobody_is_sent_back_before() {
+    let (mut desk, rules) = (desk(100), rules(6_000, 50));
+    desk.watch.sound(NOW, &rules);
+    let _first = claim(&mut desk, 1);
+    write(&mut desk, &rules, NOW);
+    // The pass would be over; what happened since nobody has seen.
+    let after = NOW.plus(15_000);
+    assert_eq!(desk.claim_now(1, &rules, after), Some(Err(LineError::Unavailable)), "503, and the place is kept");
+    assert!(
+        desk.draft(&rules, Calls::from(0), false, after).is_none_or(|draft| draft.event.ended.is_empty()),
+        "nor is the place given away"
+    );
+    desk.watch.sound(after, &rules);
+    let entry = write(&mut desk, &rules, after);
+    assert_eq!((entry.fault, entry.ended), (Some((NOW, after)), vec![]));
+    let given = Claim::Granted { number: 1, given: NOW, expires: NOW.plus(10_000), again: true };
+    assert_eq!(desk.claim_now(1, &rules, after), Some(Ok(given)), "its life is what was given; the fault adds to it");
+    let ends = NOW.plus(25_000);
+    for ms in (after.0..=ends.0 + 2_000).step_by(100) {
+        desk.watch.sound(Millis(ms), &rules);
+    }
+    assert_eq!(desk.claim_now(1, &rules, ends), Some(Ok(Claim::Ended)));
+    assert_eq!(write(&mut desk, &rules, ends.plus(1_000)).ended, [1]);
+}
+
+#[test]
+fn a_place_in_a_class_is_kept_while_a_fault_may_extend_its_pass() {
+    let (mut desk, rules) = (desk(10), with_class(6_000, 100));
+    desk.watch.sound(NOW, &rules);
+    let _place = redeem(&mut desk, 1, 1, 1);
+    write(&mut desk, &rules, NOW);
+    let mut calls = Calls::default();
+    calls.classes[1] = 1;
+    let draft = desk.draft(&rules, calls, false, NOW).unwrap();
+    desk.appended(draft).unwrap();
+    let _pass = claim(&mut desk, number(1, 1));
+    assert_eq!(write(&mut desk, &rules, NOW).granted, [number(1, 1)]);
+    let (who, after) = (VisitorHash([1; 16]), NOW.plus(15_000));
+    assert_eq!(desk.class_place(&who, None, after), Some(number(1, 1)), "nobody knows yet that it is over");
+    for ms in (NOW.0..=after.0).step_by(100) {
+        desk.watch.sound(Millis(ms), &rules);
+    }
+    assert_eq!(desk.class_place(&who, None, after), None);
 }

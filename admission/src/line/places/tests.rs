@@ -2,7 +2,7 @@
 use domain::LineEvent;
 use tokio::sync::oneshot::{self, Receiver};
 
-use super::super::desk::Hall;
+use super::super::desk::{Hall, Watch};
 use super::*;
 
 type Answered<T> = Receiver<Result<T, LineError>>;
@@ -15,7 +15,8 @@ fn desk() -> Desk {
     fold.apply(1, &first).unwrap();
     let then = LineEvent { numbers_to: 3, frontier: 3, ended: vec![1, 2], ..LineEvent::default() };
     fold.apply(2, &then).unwrap();
-    let mut desk = Desk::new(fold, 3, Hall::new("night".parse().unwrap(), crate::draw::Seed([1; 32])));
+    let mut desk =
+        Desk::new(fold, 3, Hall::new("night".parse().unwrap(), crate::draw::Seed([1; 32])), Watch::default());
     desk.numbers.logged(500);
     desk
 }

@@ -79,6 +79,12 @@ impl Server<'_> {
                     metrics.step.record(tick.elapsed());
                 }
                 metrics.entries.increment(1);
+                if let Some((from, to)) = draft.event.fault {
+                    let (sale, ms) = (&self.owner.config.sale, to.since(from));
+                    tracing::warn!(%sale, %from, ms, "visitors could not be served: what they had then ends later by as much");
+                    metrics.faults.increment(1);
+                    metrics.fault_seconds.increment(ms.div_ceil(1_000));
+                }
                 self.append_failed = false;
                 self.writer = writer;
                 match self.desk.appended(draft) {

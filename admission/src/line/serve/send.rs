@@ -118,6 +118,9 @@ impl Server<'_> {
         self.desk.fold.keep_turns_for(rules.room.claim_grace_ms);
         self.tell_keys();
         let view = &self.owner.config.view;
+        if let Some(sound) = view.sound_at() {
+            self.desk.watch.sound(sound, rules);
+        }
         let health = Health { redis: view.redis(), ledger: self.ledger, payment: None };
         let decision = self.desk.step(rules, view.stock(now), health, now);
         self.binding = decision.binding;
@@ -222,6 +225,8 @@ impl Server<'_> {
             gaps: Shown::gaps_of(fold.gaps(), frontier),
             classes: ShownClass::of(fold.classes()),
             lobby: ShownLobby::of(fold.lobby()),
+            faults: fold.faults().windows().to_vec(),
+            faults_known_to: self.desk.watch.published(),
         };
         LineState {
             epoch: self.writer.fence,

@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used)]
+use domain::fault::KnownFaults;
 use lua::lane::{ItemStock as LaneItem, Moved};
 
 use super::*;
@@ -22,7 +23,7 @@ fn doc() -> SaleDoc {
 
 fn lane(vip: (i64, i64), floor: (i64, i64)) -> LaneStock {
     let item = |id: &str, (free, live)| (id.parse().unwrap(), LaneItem { free, live, moved: Moved::default() });
-    LaneStock { now: Millis(0), settled: 1, items: vec![item("floor", floor), item("vip", vip)] }
+    LaneStock { now: Millis(0), settled: 1, owned: true, items: vec![item("floor", floor), item("vip", vip)] }
 }
 
 fn line(frontier: u64, issued: u64) -> LineLooked {
@@ -83,7 +84,7 @@ fn several_lanes_are_sold_out_after_two_equal_looks_and_with_nothing_between_the
     let look = |settled, given, received| {
         let moved = Moved { given, received };
         let items = |moved| ["floor", "vip"].map(|id| (id.parse().unwrap(), LaneItem { moved, ..LaneItem::default() }));
-        let lane = |settled, moved| LaneStock { now: Millis(0), settled, items: items(moved).to_vec() };
+        let lane = |settled, moved| LaneStock { now: Millis(0), settled, owned: true, items: items(moved).to_vec() };
         Looked { line: None, lanes: Some(vec![lane(settled, moved), lane(4, Moved::default())]) }
     };
     let band = |shot: &Snapshot| shot.band.unwrap();
@@ -122,4 +123,43 @@ fn what_was_published_of_a_lobby_is_never_taken_back() {
     }
     let other = ShownLobby { seed: Some(domain::Digest([9; 32])), ..closed };
     assert_eq!(seen(&shot, &other, Some(other.order().unwrap().draw())).lobby, shot.lobby, "an order is an order");
+}
+
+#[test]
+fn what_is_known_of_faults_only_grows_and_nobody_records_any_under_an_owner_that_does_not_say() {
+    let doc = doc();
+    let after = |shot: &Snapshot, windows: &[(u64, u64)], to: Option<u64>| {
+        let faults = windows.iter().map(|(from, to)| (Millis(*from), Millis(*to))).collect();
+        let shown = Shown { faults, faults_known_to: to.map(Millis), ..Shown::default() };
+        let line = Some(LineLooked { frontier: 0, shown, places: None });
+        shot.after(&Looked { line, lanes: None }, &doc, Millis(1))
+    };
+    let start = Snapshot::default();
+    assert_eq!(start.faults.to, Millis(0), "nothing is known");
+    let said = after(&after(&start, &[], Some(4_500)), &[], Some(5_000));
+    assert_eq!((said.faults.to, said.version), (Millis(5_000), after(&start, &[], None).version), "nothing to show");
+    let fault = after(&said, &[(5_000, 9_000)], Some(9_500));
+    assert_eq!(fault.faults.faults.windows(), [(Millis(5_000), Millis(9_000))]);
+    assert_eq!(fault.version, said.version + 1);
+    let back = after(&fault, &[], Some(5_000));
+    assert_eq!(back.faults, fault.faults, "an older copy of Redis");
+    assert_eq!(after(&fault, &[], None).faults, fault.faults, "a damaged one");
+    let silent = after(&start, &[], None);
+    assert_eq!(*silent.faults, KnownFaults::none());
+    assert_eq!(after(&silent, &[], Some(5_000)).faults.to, Millis(5_000), "until one says");
+}
+
+#[test]
+fn the_front_is_sound_while_line_and_lanes_answer_and_each_lane_has_an_owner() {
+    let doc = doc();
+    let look = |shot: &Snapshot, line_answers: bool, lanes: Option<bool>, now| {
+        let lanes = lanes.map(|owned| vec![LaneStock { owned, ..lane((1, 0), (1, 0)) }]);
+        shot.after(&Looked { line: line_answers.then(|| line(0, 0)), lanes }, &doc, Millis(now))
+    };
+    let shot = look(&Snapshot::default(), true, Some(true), 10);
+    assert_eq!(shot.sound_at, Some(Millis(10)));
+    for (line_answers, lanes) in [(true, Some(false)), (true, None), (false, Some(true)), (false, None)] {
+        assert_eq!(look(&shot, line_answers, lanes, 20).sound_at, Some(Millis(10)), "{line_answers} {lanes:?}");
+    }
+    assert_eq!(look(&shot, true, Some(true), 30).sound_at, Some(Millis(30)));
 }
