@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
 
+mod credit;
+mod crowd;
 mod hand;
+mod hostile;
 #[path = "../support/http.rs"]
 mod http;
 mod paused;

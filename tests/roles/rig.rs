@@ -30,22 +30,21 @@ impl Rig {
     /// So many processes of each role that serves.
     pub(crate) fn start(of_each: usize) -> Self {
         let dir = tempfile::Builder::new().prefix("hf").tempdir().unwrap();
-        let redis = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-            .arg(dir.path().join("r.sock"))
-            .arg("--dir")
-            .arg(dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let redis = start_redis(dir.path());
         let mut rig = Self { dir, redis, processes: BTreeMap::new() };
-        let socket = rig.dir.path().join("r.sock");
-        assert!(within(PATIENCE, || std::os::unix::net::UnixStream::connect(&socket).is_ok()));
         rig.keys("keys.toml");
         for role in ["booker", "admission", "ingress"] {
             (0..of_each).for_each(|n| rig.begin(&format!("{role}-{n}")));
         }
         rig
+    }
+
+    /// kill -9 of Redis, which keeps nothing; another one is there after so long.
+    pub(crate) fn lose_redis(&mut self, away: Duration) {
+        self.redis.kill().unwrap();
+        self.redis.wait().unwrap();
+        within(away, || false);
+        self.redis = start_redis(self.dir.path());
     }
 
     fn holdfast(&self, name: &str) -> Command {
@@ -237,6 +236,21 @@ impl Drop for Rig {
         let _ = self.redis.kill();
         let _ = self.redis.wait();
     }
+}
+
+/// A Redis of its own, that answers.
+fn start_redis(dir: &Path) -> Child {
+    let socket = dir.join("r.sock");
+    let redis = Command::new("redis-server")
+        .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+        .arg(&socket)
+        .arg("--dir")
+        .arg(dir)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(within(PATIENCE, || std::os::unix::net::UnixStream::connect(&socket).is_ok()));
+    redis
 }
 
 fn tail(file: &Path) -> String {
