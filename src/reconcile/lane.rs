@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use booker::fold::{BadLog, ItemSum, LaneFold};
 use domain::event::Event as _;
-use domain::limits::{BEHIND_AFTER_MS, STUCK_AFTER_MS};
+use domain::limits::{BEHIND_AFTER_MS, MAX_FAULT_CREDIT_MS, OVERDUE_AFTER_MS, STUCK_AFTER_MS};
 use domain::{HoldId, ItemId, LaneEvent, LogId, SaleId};
 use ledger::Ledger;
 use lua::lane::{LaneState, LaneStock, Mend, MendItem, MendReply, RecountReply, Undecided};
@@ -96,7 +96,8 @@ impl LaneWatch {
         if self.unowned.see(holder.as_deref(), now) {
             found.add(Kind::LaneWithoutOwner, 1);
         }
-        let meta = lua::lane::meta(redis, &self.keys).await?;
+        // A fault of ours, recorded or under way, keeps a hold at most as long as that.
+        let meta = lua::lane::meta_after(redis, &self.keys, OVERDUE_AFTER_MS + MAX_FAULT_CREDIT_MS).await?;
         if !matches!(meta.state, LaneState::Loaded { .. }) {
             // Not loaded: its owner is at it, and without one that is what is told.
             return Ok(());

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use domain::event::Event as _;
-use domain::limits::{DECIDED_KEEP_MS, HEARTBEAT_MS, MAX_READ_EVENTS, OWNER_RETRY_MS};
+use domain::limits::{
+    DECIDED_KEEP_MS, HEARTBEAT_MS, MAX_FAULT_CREDIT_MS, MAX_READ_EVENTS, OVERDUE_AFTER_MS, OWNER_RETRY_MS,
+};
 use domain::{Act, Millis, SaleEvent};
 use ledger::{Entry, Head};
 use lua::CallError;
@@ -36,7 +38,12 @@ impl LaneOwner {
         }
         tenure.look_again = false;
         let (asked, context) = (tenure.committer.ask(), self.context.clone());
-        self.start(async move { What::Meta(asked, lua::lane::meta(&context.redis, &context.keys).await) });
+        // While a fault may be under way nothing ends that it may extend, and nothing is overdue for that.
+        let unsure_ms = if context.faults().is_fresh(clock()) { 0 } else { MAX_FAULT_CREDIT_MS };
+        let patience_ms = OVERDUE_AFTER_MS + unsure_ms;
+        self.start(async move {
+            What::Meta(asked, lua::lane::meta_after(&context.redis, &context.keys, patience_ms).await)
+        });
     }
 
     pub(super) fn on_meta(&mut self, asked: Asked, result: Result<LaneMeta, CallError>, now: Instant) {

@@ -191,7 +191,7 @@ pub struct LaneMeta {
     pub holds: u64,
     /// Records the reaper waits for.
     pub due: u64,
-    /// Of these, the ones that it should have ended [`OVERDUE_AFTER_MS`] ago.
+    /// Of these, the ones that it should have ended longer ago than whoever asked has patience.
     pub overdue: u64,
 }
 
@@ -200,9 +200,18 @@ pub struct LaneMeta {
 /// # Errors
 /// [`CallError`]; changes nothing.
 pub async fn meta(redis: &Redis, keys: &LaneKeys) -> Result<LaneMeta, CallError> {
+    meta_after(redis, keys, OVERDUE_AFTER_MS).await
+}
+
+/// The same; a record is overdue `patience_ms` behind its deadline. While it is not certain what a fault extends nothing ends, for
+/// [`domain::limits::MAX_FAULT_CREDIT_MS`] at most.
+///
+/// # Errors
+/// [`CallError`]; changes nothing.
+pub async fn meta_after(redis: &Redis, keys: &LaneKeys, patience_ms: u64) -> Result<LaneMeta, CallError> {
     let script_keys = [keys.lane(), keys.holds(), keys.due(), keys.confirming(), keys.visitors()];
     let mut call = Call::new(Id::Meta, keys.slot(), &script_keys);
-    call.int(OVERDUE_AFTER_MS);
+    call.int(patience_ms);
     let mut reply = Reader::new(redis.call(&call).await?)?;
     let now = reply.millis()?;
     let (kind, epoch, seq, chunks) = (reply.int()?, reply.int()?, reply.int()?, reply.int()?);

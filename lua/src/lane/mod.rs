@@ -19,8 +19,8 @@ pub use give::{Give, GiveItem, GiveReply, give};
 pub use hold::{HoldGroup, HoldReplies, HoldReply, HoldRequest, PassRef, hold, hold_digest};
 pub use load::{LoadBegin, LoadChunk, LoadEnd, LoadReply, VisitorLoad, load_begin, load_chunk, load_end, unload};
 pub use look::{
-    ItemStock, LaneMeta, LaneState, LaneStock, Look, Moved, Undecided, UndecidedPage, VisitorCounts, look, meta, stock,
-    undecided, undecided_all,
+    ItemStock, LaneMeta, LaneState, LaneStock, Look, Moved, Undecided, UndecidedPage, VisitorCounts, look, meta,
+    meta_after, stock, undecided, undecided_all,
 };
 pub use mend::{
     Mend, MendItem, MendReply, Mended, Miscounted, RecountFrom, RecountPart, RecountReply, mend, recount, recount_part,
