@@ -48,6 +48,11 @@ impl Admin {
         Ok(Self { address: said.unwrap_or(config.admin_listen), key })
     }
 
+    /// At this address, for what needs no key.
+    pub(crate) const fn at(address: SocketAddr) -> Self {
+        Self { address, key: String::new() }
+    }
+
     /// Sends one request and reads its answer, whatever its status.
     pub(crate) fn call(
         &self,

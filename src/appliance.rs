@@ -32,7 +32,7 @@ use crate::parts::{self, Watched};
 use crate::reconcile::Reconciler;
 use crate::redis::{Plan, Server};
 use crate::roles::Roles;
-use crate::running::Running;
+use crate::running::{Build, Running};
 use crate::signals::{Signals, Told};
 use crate::surroundings::{KeyMade, Surroundings, places};
 use crate::threads::Worker;
@@ -329,7 +329,8 @@ impl Serving {
         }
         let (public, admin) = (base.public, base.admin);
         let redis = access.to_string();
-        let running = Running { process: std::process::id(), public, admin, redis: redis.clone() };
+        let running =
+            Running { process: std::process::id(), public, admin, redis: redis.clone(), build: Some(Build::own()) };
         let layout = base.data.layout();
         let written = running.write(layout).map_err(|error| {
             Failure::new(format!("data directory {}", layout.root().display()), &error, remedy(&error))

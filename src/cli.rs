@@ -71,8 +71,11 @@ pub(crate) enum Command {
     /// Prepare the ledger
     #[command(subcommand)]
     Ledger(Ledger),
-    /// Find what is wrong with the stores, or unsafe
+    /// Find what is wrong with this installation, or unsafe, and what ends it
     Doctor,
+    /// Help others to help
+    #[command(subcommand)]
+    Support(crate::commands::support::Support),
     /// The page that visitors see
     #[command(subcommand)]
     Page(crate::commands::page::Page),

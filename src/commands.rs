@@ -9,6 +9,7 @@ mod log;
 pub(crate) mod page;
 mod sale;
 mod settings;
+pub(crate) mod support;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Log(command) => log::run(&config(cli)?, command, json),
         Command::Ledger(command) => ledger::run(&config(cli)?, command, json),
         Command::Doctor => doctor::run(&config(cli)?, json),
+        Command::Support(command) => support::run(loaded(cli), command),
         Command::Page(command) => page::run(command, json),
         Command::Draw(command) => draw::run(command, json),
         Command::Load(load) => {

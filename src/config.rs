@@ -161,6 +161,17 @@ impl Config {
         }
     }
 
+    /// Everything in it that is nobody's business.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let redis =
+            self.redis.as_ref().and_then(|access| access.credentials.as_ref()).map(|said| said.password.clone());
+        let cql = match &self.ledger {
+            LedgerAt::Cql(cql) => Some(cql.settings.password.clone()),
+            LedgerAt::File(_) => None,
+        };
+        [self.operator_key.clone(), redis, cql].into_iter().flatten().collect()
+    }
+
     /// The keys file.
     pub(crate) fn keys(&self) -> PathBuf {
         self.layout().path(&self.keys)

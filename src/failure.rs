@@ -52,6 +52,12 @@ impl Failure {
         self
     }
 
+    /// What, why and what to do; more mistakes stand behind the reason.
+    pub(crate) fn into_parts(self) -> (String, String, String) {
+        let why = [vec![self.why], self.more].concat().join("; ");
+        (self.what, why, self.fix)
+    }
+
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         self.exit

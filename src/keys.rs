@@ -298,6 +298,20 @@ fn check(form: FileForm) -> Result<Keys, String> {
 }
 
 impl Keys {
+    /// Everything in it that is nobody's business, as it is written.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let hex = |secret: &Secret| secret.text();
+        let tokens = self.token.iter().map(|key| hex(&key.secret));
+        let operators = self.operator.iter().map(|key| key.key.clone());
+        let seeds = self.branches.iter().map(|branch| Secret(*branch.seed()).text());
+        tokens
+            .chain(operators)
+            .chain(self.process.iter().map(hex))
+            .chain(self.visitor.values().map(hex))
+            .chain(seeds)
+            .collect()
+    }
+
     /// Keys nobody should use where it counts: made up or shown in an example. Each as a phrase.
     pub(crate) fn weak(&self) -> Vec<String> {
         let tokens = self.token.iter().filter(|key| key.secret.is_weak()).map(|key| format!("token key {}", key.id));

@@ -7,6 +7,9 @@ use crate::config::Config;
 use crate::failure::{Failure, no_more_files, remedy};
 use crate::roles::Roles;
 
+/// Connections that may wait until they are accepted: a crowd that comes within some turns of the accepting threads.
+pub(crate) const BACKLOG: i32 = 4_096;
+
 /// Bound before anything is started, so that a taken address is told first; given away to the threads that listen, so that
 /// nobody is left in a queue when they stop.
 pub(crate) struct Listeners {
@@ -46,7 +49,12 @@ impl Listeners {
 }
 
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| not_bound(address, flag, &error))
+    let listener = TcpListener::bind(address).map_err(|error| not_bound(address, flag, &error))?;
+    // The standard library asks for room for 128. Asked again, the system takes the larger number, up to its own limit.
+    if let Err(error) = rustix::net::listen(&listener, BACKLOG) {
+        tracing::warn!(%address, %error, "the queue of connections that wait stays short");
+    }
+    Ok(listener)
 }
 
 fn not_bound(address: SocketAddr, flag: &str, error: &io::Error) -> Failure {

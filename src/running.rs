@@ -21,6 +21,23 @@ pub(crate) struct Running {
     pub(crate) admin: SocketAddr,
     /// As settings write it.
     pub(crate) redis: String,
+    /// Absent in what an older program wrote.
+    #[serde(default)]
+    pub(crate) build: Option<Build>,
+}
+
+/// Which program, and which scripts it runs in Redis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Build {
+    pub(crate) version: String,
+    pub(crate) scripts: String,
+}
+
+impl Build {
+    /// This one.
+    pub(crate) fn own() -> Self {
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), scripts: lua::scripts_digest().to_owned() }
+    }
 }
 
 impl Running {

@@ -20,6 +20,7 @@ routes! {
     ROUTES: Op {
         Lane = Confirm POST "/internal/v1/lanes/{lane}";
         Line = Confirm POST "/internal/v1/lines/{sale}";
+        Figures = Confirm POST "/internal/v1/metrics";
     }
 }
 
@@ -27,6 +28,12 @@ routes! {
 #[must_use]
 pub fn lane_path(sale: &domain::SaleId, lane: u16) -> String {
     format!("/internal/v1/lanes/{sale}:{lane}")
+}
+
+/// Where a process is asked for its figures.
+#[must_use]
+pub const fn metrics_path() -> &'static str {
+    "/internal/v1/metrics"
 }
 
 /// Where the owner of a line is asked.
@@ -54,6 +61,7 @@ impl Api for Others {
         let group = call.read(MAX_FORWARD_BYTES).await?;
         let sales = std::sync::Arc::clone(&call.app.sales());
         let answer = match op {
+            Op::Figures => (call.app.parts.metrics_text)().into_bytes(),
             Op::Lane => {
                 let (sale, lane) = call.param().split_once(':').ok_or_else(nothing)?;
                 let sale = sales.get(sale).ok_or_else(nothing)?;
