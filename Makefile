@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build cluster test browser check chaos bench load compiler redis cassandra prometheus postgres
+.PHONY: help run build cluster test browser check chaos bench load package where compiler redis cassandra prometheus postgres
 
 CARGO ?= cargo
 # Flags for what is run: make run ARGS="--listen 127.0.0.1:9000", make load ARGS="journey --sale demo", make bench ARGS=--quick
@@ -46,6 +46,13 @@ bench: compiler redis postgres ## Measure beside baselines, in release: the tabl
 	@$(CARGO) build --release --locked --workspace --bins --examples
 	@$(CARGO) build --release --locked --manifest-path baselines/postgres/Cargo.toml --target-dir "$(TARGET)/baselines"
 	@$(CARGO) run --release --locked --example bench -- $(ARGS)
+
+package: compiler ## Build the Debian package, in release
+	@$(CARGO) build --release --locked
+	@deploy/debian/build "$(TARGET)/release/holdfast" "$(TARGET)"
+
+where:
+	@echo "$(TARGET)"
 
 compiler:
 	@command -v $(CARGO) >/dev/null || { echo "holdfast: cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }

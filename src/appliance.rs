@@ -17,6 +17,7 @@ use ingress::{App, Tls};
 use ledger::Ledger;
 use lua::{Access, Hints, Target};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -28,6 +29,7 @@ use crate::forward::Post;
 use crate::keeper::{Ground, Keeper};
 use crate::keys::{KeyFile, Keys};
 use crate::listeners::{Listeners, address_of};
+use crate::notify::Notify;
 use crate::parts::{self, Watched};
 use crate::reconcile::Reconciler;
 use crate::redis::{Plan, Server};
@@ -182,9 +184,13 @@ async fn run_on(
         result = serving.until_ready(base, access) => result.map(Some)?,
         () = told_to_end(signals) => None,
     };
-    let mut result = Ok(());
+    let (mut result, notify, threads) = (Ok(()), Notify::of_process(), serving.threads());
+    if told.is_some() {
+        notify.ready();
+    }
     while result.is_ok() && told.is_some() {
         tokio::select! {
+            () = notify.live(&threads) => {}
             told = signals.next() => match told {
                 Told::End => break,
                 Told::Reload => serving.reload(base),
@@ -192,6 +198,7 @@ async fn run_on(
             failure = serving.broken() => result = Err(failure),
         }
     }
+    notify.stopping();
     serving.end(base.config, signals).await;
     result
 }
@@ -386,6 +393,13 @@ impl Serving {
                         && sale.line.as_ref().is_none_or(|line| line.status().loaded)
                 })
         })
+    }
+
+    /// The threads that have to take their turns.
+    fn threads(&self) -> Vec<(String, Handle)> {
+        let internal = self.internal.iter().map(|(worker, ..)| worker);
+        let visitors = self.http.iter().map(|(worker, _)| worker);
+        visitors.chain(internal).chain([&self.owners]).chain(&self.reconciler).map(Worker::named).collect()
     }
 
     /// SIGHUP: keys and certificates as they are on disk now; those before stay when something is wrong with them.

@@ -20,6 +20,7 @@ mod listeners;
 mod logging;
 mod members;
 mod metrics;
+mod notify;
 mod observe;
 mod out;
 mod parts;

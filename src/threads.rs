@@ -14,6 +14,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A thread that runs what is spawned on its handle, until it is ended.
 pub(crate) struct Worker {
+    name: String,
     handle: Handle,
     end: oneshot::Sender<()>,
     thread: JoinHandle<()>,
@@ -32,7 +33,12 @@ impl Worker {
                 let _ = runtime.block_on(ended);
             })
             .map_err(|error| Failure::new("thread", error, "raise the limit of processes (ulimit -u)"))?;
-        Ok(Self { handle, end, thread })
+        Ok(Self { name: name.to_owned(), handle, end, thread })
+    }
+
+    /// Its name and where to spawn, for whoever looks whether it still takes its turns.
+    pub(crate) fn named(&self) -> (String, Handle) {
+        (self.name.clone(), self.handle.clone())
     }
 
     /// Where to spawn.

@@ -1,4 +1,4 @@
-//! Where each value comes from: flag over environment over file over shipped default.
+//! Where each value comes from: flag over environment over credential over file over shipped default.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +11,8 @@ use toml::{Table, Value};
 const DEFAULT: &str = include_str!("../default.toml");
 /// Every setting's name in the environment begins like this.
 const PREFIX: &str = "HOLDFAST_";
+/// Where systemd puts what a unit loads with LoadCredential=.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// What Kubernetes puts into the environment of every pod beside a service called `holdfast`; not meant for us.
 const SERVICE_LINKS: [&str; 2] = ["HOLDFAST_SERVICE_", "HOLDFAST_PORT"];
 
@@ -21,6 +23,8 @@ pub(crate) enum Origin {
     /// What a command sets for itself, under everything that anybody says.
     Command(&'static str),
     File(PathBuf),
+    /// A file of the directory that systemd gives to a service for its secrets.
+    Credential(PathBuf),
     Environment(String),
     Flag(&'static str),
 }
@@ -30,7 +34,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::Command(name) => write!(f, "holdfast {name}"),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(path) | Self::Credential(path) => write!(f, "{}", path.display()),
             Self::Environment(name) => f.write_str(name),
             Self::Flag(flag) => f.write_str(flag),
         }
@@ -77,7 +81,15 @@ impl Layers {
         if let Some(path) = &given.file {
             layers.add_file(path);
         }
-        for (name, text) in environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+        let mut variables = Vec::new();
+        for (name, text) in environment {
+            if name == CREDENTIALS {
+                layers.add_credentials(Path::new(&text));
+            } else if name.starts_with(PREFIX) {
+                variables.push((name, text));
+            }
+        }
+        for (name, text) in variables {
             layers.add_variable(&keys, name, &text);
         }
         for (key, flag, text) in &given.flags {
@@ -126,6 +138,18 @@ impl Layers {
             }
             Err(mistake) => {
                 self.mistakes.push(Mistake { problem: format!("{}: {}", path.display(), mistake.problem), ..mistake })
+            }
+        }
+    }
+
+    /// Secrets from files of the settings' names. What else lies there is somebody else's.
+    fn add_credentials(&mut self, directory: &Path) {
+        for key in super::SECRET {
+            let path = directory.join(key);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => self.set_text(key, text.trim_end_matches(['\r', '\n']), Origin::Credential(path)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => self.mistakes.push(Mistake::new(key, "", format!("{}: {error}", path.display()))),
             }
         }
     }

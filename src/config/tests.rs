@@ -207,3 +207,29 @@ fn a_password_of_redis_goes_with_it_and_is_shown_nowhere() {
     let mistakes = Loaded::with(&Given::default(), alone).mistakes();
     assert!(mistakes.len() == 1 && mistakes[0].contains("redis_password"), "{mistakes:?}");
 }
+
+#[test]
+fn secrets_are_read_from_the_directory_that_systemd_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    put("redis_password", b"from-systemd\n");
+    put("listen", b"is no secret, and not read");
+    let password = |more: &[(&str, &str)]| {
+        let directory = folder.path().to_str().unwrap();
+        let all = [more, &[("HOLDFAST_REDIS", "127.0.0.1:1"), ("CREDENTIALS_DIRECTORY", directory)]].concat();
+        let loaded = Loaded::with(&Given::default(), environment(&all));
+        let shown = loaded.shown().into_iter().find(|one| one.key == "redis_password").unwrap();
+        assert!(!shown.value.to_string().contains("systemd"), "{}", shown.value);
+        let credentials = loaded.config().map(|config| config.redis.unwrap().credentials.unwrap().password);
+        (credentials.map_err(|failure| failure.to_string()), shown.origin)
+    };
+    let (said, origin) = password(&[]);
+    assert_eq!(said.unwrap(), "from-systemd");
+    assert!(origin.ends_with("/redis_password"), "{origin}");
+    assert_eq!(
+        password(&[("HOLDFAST_REDIS_PASSWORD", "mine")]),
+        (Ok("mine".to_owned()), "HOLDFAST_REDIS_PASSWORD".to_owned())
+    );
+    put("redis_password", b"\xff\xfe");
+    assert!(password(&[]).0.unwrap_err().contains("redis_password"));
+}

@@ -10,6 +10,7 @@ mod draw;
 #[path = "../support/http.rs"]
 mod http;
 mod load;
+mod operators;
 mod process;
 mod refusals;
 mod serve;
