@@ -102,9 +102,17 @@ pub(crate) enum Command {
         /// Where visitors are served: http://HOST:PORT
         public: String,
     },
+    /// Print the man page
+    Man,
     /// Print docs/metrics.md
     #[command(hide = true)]
     MetricsPage,
+    /// Print docs/cli.md
+    #[command(hide = true)]
+    CliPage,
+    /// Print docs/errors.md
+    #[command(hide = true)]
+    ErrorsPage,
 }
 
 #[derive(Debug, Args)]

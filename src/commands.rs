@@ -50,7 +50,12 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Version => version(json),
         Command::Completion { shell } => completion(*shell),
         Command::Journey { public } => text(&crate::banner::journey(public)),
+        Command::Man => crate::pages::man(Cli::command())
+            .map_err(|error| Failure::new("man page", error, ""))
+            .and_then(|page| text(&page)),
         Command::MetricsPage => text(&crate::observe::page()),
+        Command::CliPage => text(&crate::pages::cli(Cli::command())),
+        Command::ErrorsPage => text(&ingress::problems_page()),
     };
     exit.map(ExitCode::from)
 }

@@ -23,6 +23,7 @@ mod metrics;
 mod notify;
 mod observe;
 mod out;
+mod pages;
 mod parts;
 mod planted;
 mod production;

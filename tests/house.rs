@@ -160,12 +160,16 @@ fn names(line: &str, place: &str) -> bool {
 }
 
 #[test]
-fn the_page_of_metrics_is_what_the_program_exports() {
-    let out = Command::new(env!("CARGO_BIN_EXE_holdfast")).arg("metrics-page").output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let page = fs::read_to_string(root().join("docs/metrics.md")).unwrap_or_default();
-    assert!(
-        page == String::from_utf8_lossy(&out.stdout),
-        "docs/metrics.md is not current: cargo run -- metrics-page > docs/metrics.md"
-    );
+fn pages_that_are_made_of_the_program_are_what_it_makes() {
+    for (command, page) in
+        [("metrics-page", "metrics.md"), ("cli-page", "cli.md"), ("errors-page", "errors.md"), ("man", "holdfast.1")]
+    {
+        let out = Command::new(env!("CARGO_BIN_EXE_holdfast")).arg(command).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let kept = fs::read_to_string(root().join("docs").join(page)).unwrap_or_default();
+        assert!(
+            kept == String::from_utf8_lossy(&out.stdout),
+            "docs/{page} is not current: cargo run -- {command} > docs/{page}"
+        );
+    }
 }

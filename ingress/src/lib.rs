@@ -31,6 +31,7 @@ pub use app::{App, Audit, Check, Events, MaySell, MetricsText, NoEvents, Operato
 pub use edge::address::{Network, NotANetwork};
 use edge::overload::Load;
 pub use page::waiting_page;
+pub use problem::problems_page;
 pub use server::tls::{BadTls, Tls, Validity};
 pub use settings::{Limits, Settings};
 

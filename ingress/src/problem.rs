@@ -166,6 +166,23 @@ kinds! {
         "Send the same request (with the same Idempotency-Key) again after Retry-After: that finds out and does nothing twice.";
 }
 
+/// The text of `docs/errors.md`: every problem with its status, what it means and what to do.
+#[must_use]
+pub fn problems_page() -> String {
+    let mut page = String::from(
+        "# Errors\n\n\
+         Written by `holdfast errors-page` from the table that answers are made of; a test compares. Every answer of 400 and above is an\n\
+         RFC 9457 problem: `type` is `/problems/` and the name below, where its page is served as well; `retry_safe` says whether the same\n\
+         request may be sent again (it can do no harm, and may succeed), `outcome` whether it took effect where that is a question.\n\n\
+         | name | status | again? | what it means | what to do |\n|---|---|---|---|---|\n",
+    );
+    for Kind { name, status, title, retry_safe, meaning, advice } in KINDS {
+        let again = if *retry_safe { "yes" } else { "no" };
+        page.push_str(&format!("| `{name}` | {} | {again} | {title}. {meaning} | {advice} |\n", status.as_u16()));
+    }
+    page
+}
+
 /// One problem, on its way to becoming an answer.
 #[derive(Debug)]
 pub(crate) struct Problem(Box<Inner>);
