@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use domain::{Act, LineEvent, Millis};
+use domain::number::{Class, EVERYBODY, class_of, place_in};
+use domain::{Act, ClassCall, LineEvent, Millis};
 
 use super::super::History;
 use super::FeedFinding;
@@ -26,6 +27,8 @@ pub(crate) struct LineTruth {
     found: Vec<FeedFinding>,
     rules: Vec<Rules>,
     frontier: u64,
+    /// Up to which place each class is called.
+    classes: BTreeMap<Class, u64>,
     granted: HashSet<u64>,
     /// When how many passes were granted, and people called, in the order of the log.
     grants: Vec<(Millis, u64)>,
@@ -73,6 +76,7 @@ impl LineTruth {
             }
         }
         self.frontier = self.frontier.max(event.frontier);
+        event.classes.iter().for_each(|call| self.class_called(event.at, call));
         while let Some((_, number)) = self.ends.front().filter(|(end, _)| *end <= event.at).copied() {
             self.ends.pop_front();
             self.alive.remove(&number);
@@ -96,9 +100,24 @@ impl LineTruth {
         }
     }
 
+    /// A class is called by itself, at the pace of all together.
+    fn class_called(&mut self, at: Millis, call: &ClassCall) {
+        let before = self.classes.entry(call.class).or_default();
+        if call.frontier < *before {
+            self.found.push(FeedFinding::FrontierBack { before: *before, after: call.frontier });
+        } else if call.frontier > *before {
+            self.calls.push((at, call.frontier - *before));
+            *before = call.frontier;
+        }
+    }
+
     fn grant(&mut self, at: Millis, number: u64) {
-        if number > self.frontier {
-            self.found.push(FeedFinding::GrantedAhead { number, frontier: self.frontier });
+        let frontier = match class_of(number) {
+            EVERYBODY => self.frontier,
+            class => self.classes.get(&class).copied().unwrap_or(0),
+        };
+        if place_in(number) > frontier {
+            self.found.push(FeedFinding::GrantedAhead { number: place_in(number), frontier });
         }
         if !self.granted.insert(number) {
             self.found.push(FeedFinding::GrantedTwice(number));
@@ -175,6 +194,8 @@ fn people(gaps: &[(u64, u64)], from: u64, to: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use domain::number::number;
+
     use super::*;
 
     #[test]
@@ -184,5 +205,32 @@ mod tests {
         assert_eq!(people(&[(1, 6), (9, 20)], 5, 9), 2);
         assert_eq!(people(&[(1, 4), (10, 20)], 5, 9), 4);
         assert_eq!(people(&[(6, 9)], 5, 9), 0);
+    }
+
+    #[test]
+    fn a_class_is_judged_by_its_own_frontier() {
+        let mut line = LineTruth::default();
+        let entry = |class_front, places: &[u64]| LineEvent {
+            at: Millis(1_000),
+            numbers_to: 9,
+            frontier: 1,
+            granted: places.iter().map(|place| number(2, *place)).collect(),
+            classes: vec![ClassCall { class: 2, frontier: class_front }],
+            ..LineEvent::default()
+        };
+        line.event(&entry(2, &[1, 2]));
+        assert!(line.found.is_empty() && line.calls == [(Millis(1_000), 1), (Millis(1_000), 2)], "{line:?}");
+        line.event(&entry(2, &[3]));
+        line.event(&entry(1, &[]));
+        assert!(
+            matches!(
+                line.found[..],
+                [
+                    FeedFinding::GrantedAhead { number: 3, frontier: 2 },
+                    FeedFinding::FrontierBack { before: 2, after: 1 }
+                ]
+            ),
+            "{line:?}"
+        );
     }
 }
