@@ -58,6 +58,8 @@ pub(crate) struct Config {
     /// How long a start waits for its stores.
     pub(crate) start_wait: Duration,
     ledger: LedgerAt,
+    /// Also where the ledger is a file: it is secret all the same.
+    cql_password: String,
     keys: PathBuf,
     pub(crate) operator_key: Option<String>,
     pub(crate) log: LogSettings,
@@ -165,10 +167,7 @@ impl Config {
     pub(crate) fn secrets(&self) -> Vec<String> {
         let redis =
             self.redis.as_ref().and_then(|access| access.credentials.as_ref()).map(|said| said.password.clone());
-        let cql = match &self.ledger {
-            LedgerAt::Cql(cql) => Some(cql.settings.password.clone()),
-            LedgerAt::File(_) => None,
-        };
+        let cql = Some(self.cql_password.clone()).filter(|password| !password.is_empty());
         [self.operator_key.clone(), redis, cql].into_iter().flatten().collect()
     }
 

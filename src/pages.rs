@@ -47,7 +47,7 @@ fn section(page: &mut String, above: &str, command: &Clap) {
         let own: Vec<&Arg> = command.get_arguments().filter(shown).collect();
         let places: Vec<String> = own.iter().filter(|arg| arg.is_positional()).map(|arg| place(arg)).collect();
         // Writing to text cannot fail.
-        let _ = write!(page, "\n## `{}`\n\n{about}.\n", [vec![name], places].concat().join(" "));
+        let _ = write!(page, "\n## `{}`\n\n{about}.\n", [vec![name.clone()], places].concat().join(" "));
         if !own.is_empty() {
             page.push('\n');
             flags(page, own.into_iter());

@@ -8,9 +8,11 @@ macro_rules! words {
         pub(crate) enum $name { $($(#[$what])* $variant,)* }
 
         impl $name {
-            /// All of them, in the order of their words.
+            /// All of them, in the order of their words. Not every kind is gone through.
+            #[allow(dead_code)]
             pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
-            /// Their words.
+            /// Their words. Not every kind is a label.
+            #[allow(dead_code)]
             pub(crate) const WORDS: &[&str] = &[$($word,)*];
 
             /// Its word.

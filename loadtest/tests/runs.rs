@@ -348,13 +348,13 @@ fn the_page_shows_what_the_server_said_along_with_the_run() {
     let folder = std::env::temp_dir().join(format!("load-page-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let fake = Fake::start(1_000, true, Faults::default());
-    let html = Some(folder.join("report.html"));
-    let run = Args { html: html.clone(), metrics: Some(fake.url.clone()), ..args(&fake, Journey::Line) };
+    let html = folder.join("report.html");
+    let run = Args { html: Some(html.clone()), metrics: Some(fake.url.clone()), ..args(&fake, Journey::Line) };
     let mut out = Vec::new();
     assert_eq!(run_to(&run, &mut out), DONE);
     let report: Value = serde_json::from_slice(&out).unwrap();
     assert!(report.pointer("/server/metrics/holdfast_line_frontier_number/0/1").is_some(), "{report}");
-    assert!(std::fs::read_to_string(html.unwrap()).unwrap().contains("What the server says"));
+    assert!(std::fs::read_to_string(html).unwrap().contains("What the server says"));
     std::fs::remove_dir_all(folder).unwrap();
 }
 

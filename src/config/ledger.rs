@@ -54,7 +54,7 @@ impl fmt::Display for LedgerAt {
 /// What the table `cql` says.
 pub(super) struct Access {
     user: String,
-    password: String,
+    pub(super) password: String,
     datacenter: String,
     replicas: u16,
 }

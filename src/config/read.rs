@@ -52,6 +52,7 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
     let (edge, tls) = edge?;
     let http = http?;
     let admin_listen_given = layers.origins.get("admin_listen") != Some(&Origin::Default);
+    let cql = cql?;
     Some(Config {
         mode: if mode? == "production" { Mode::Production } else { Mode::Dev },
         data: PathBuf::from(data?),
@@ -64,7 +65,8 @@ pub(super) fn read(layers: &Layers, mistakes: &mut Vec<Mistake>) -> Option<Confi
         redis: redis?,
         redis_server: redis_server?,
         start_wait: start_wait?,
-        ledger: ledger?.with(cql?),
+        cql_password: cql.password.clone(),
+        ledger: ledger?.with(cql),
         keys: PathBuf::from(keys?),
         operator_key: operator_key?,
         log: log?,

@@ -61,9 +61,10 @@ async fn others(config: &Config) -> Vec<Finding> {
         let alive = lua::members::alive(&redis, kind, "doctor", 0).await.unwrap_or_default();
         addresses.extend(alive.iter().filter_map(|name| Some(name.split_once('@')?.1.to_owned())));
     }
+    let caller = &caller;
     let asked = addresses
         .iter()
-        .map(|address| async { (address, caller.call(address, metrics_path(), Vec::new(), ANSWER_IN).await) });
+        .map(|address| async move { (address, caller.call(address, metrics_path(), Vec::new(), ANSWER_IN).await) });
     let said = join_all(asked).await;
     said.into_iter().filter_map(|(address, answer)| one(address, answer)).collect()
 }

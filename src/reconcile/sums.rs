@@ -40,7 +40,7 @@ mod tests {
     }
 
     fn act(units: u64) -> StockAct {
-        StockAct { seq: 1, lines: [(item(), units)].into() }
+        StockAct { seq: 1, lines: [(item(), units)].into(), key: String::new() }
     }
 
     fn lane(events: &[LaneEvent]) -> LaneFold {

@@ -56,7 +56,7 @@ fn a_flash_sale_is_sold_with_a_good_verdict_and_a_page() {
     let html = place.folder.path().join("report.html");
     let load =
         file(place.folder.path(), "flash.toml", &shipped("flash-sale").replace("visitors = 5000", "visitors = 150"));
-    let flags = ["--duration", "4s", "--finish-within", "20s", "--rate", "40", "--html", html.to_str().unwrap()];
+    let flags = ["--duration", "10s", "--finish-within", "20s", "--rate", "40", "--html", html.to_str().unwrap()];
     let (code, report) = place.load(&load, &flags);
     assert_eq!(code, 0, "{report}");
     assert!(

@@ -47,7 +47,7 @@ impl Shares {
     pub fn permille(&self, class: usize, waiting: &PerClass<u64>) -> u64 {
         let one = |n: usize| u64::from(self.0.get(n).copied().unwrap_or(0));
         let all: u64 = (0..CLASSES).filter(|n| *n == class || waiting[*n] > 0).map(one).sum();
-        if all == 0 { 0 } else { one(class) * 1_000 / all }
+        (one(class) * 1_000).checked_div(all).unwrap_or(0)
     }
 }
 
@@ -75,6 +75,8 @@ impl Deal {
             self.idle(|class| class == only);
             called[only] = room.min(waiting[only]);
             self.run(only, called[only], shares);
+            // The others did not wait while it was called.
+            self.idle(|class| waiting[class] > called[class]);
             return (called, self);
         }
         for _ in 0..room {

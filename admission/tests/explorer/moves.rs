@@ -149,7 +149,7 @@ fn entries(state: &State, rules: Rules, i: usize, owner: &Owner, mut fold: LineF
     ended |= numbers(owner.ends).filter(|n| fold.is_active(real(*n))).map(bit).sum::<u16>();
     let granted = grants(state, rules, owner, &mut fold, ended, at);
     let to = if may_count && owner.next > owner.to && fold.numbers_to() < MOST.into() {
-        fold.numbers_to() + u64::from(BLOCK)
+        (fold.numbers_to() + u64::from(BLOCK)).min(MOST.into())
     } else {
         fold.numbers_to()
     };
@@ -272,8 +272,8 @@ fn appended(next: &mut State, rules: Rules, i: usize, entry: Entry) {
     }
     for number in numbers(entry.granted) {
         answer(next, number, entry.at + fold.pass_ttl_ms());
-        for v in 0..VISITORS {
-            next.passes[v] |= by[v] & bit(number);
+        for (passes, mine) in next.passes.iter_mut().zip(by) {
+            *passes |= mine & bit(number);
         }
     }
 }

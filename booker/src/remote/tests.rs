@@ -140,7 +140,7 @@ async fn a_lost_answer_is_unknown_and_a_confirm_is_told_that_it_takes_longer() {
         (vec![one, two, three], held, confirmed, cancelled)
     };
     let short = text(vec![Answer::Leave(Ok(()))]);
-    let later = String::from_utf8(text(vec![])).unwrap().replace("\"v\":1", "\"v\":9").into_bytes();
+    let later = String::from_utf8(text(vec![])).unwrap().replace(&format!("\"v\":{VERSION}"), "\"v\":99").into_bytes();
     let mixed = text(vec![Answer::Leave(Ok(())), Answer::Leave(Ok(())), Answer::Leave(Ok(()))]);
     for (answer, readable) in [(b"{".to_vec(), false), (short, false), (later, false), (mixed, true)] {
         let (group, held, confirmed, cancelled) = asked();
@@ -157,8 +157,10 @@ async fn what_is_no_group_is_refused_and_nothing_is_asked() {
     let (one, _held) = forwarded(|reply| Command::Hold(hold(), reply));
     let good = String::from_utf8(encode(&[one], Duration::from_secs(1))).unwrap();
     let leave = "{\"leave\":[\"BwcHBwcHBwcHBwcHBwcHBw\",1]},".repeat(MAX_FORWARD_GROUP + 1);
-    let long = format!("{{\"v\":1,\"within_ms\":1,\"asks\":[{}]}}", leave.trim_end_matches(','));
-    for wrong in ["", "[]", &good.replace("\"v\":1", "\"v\":2"), &good.replace("hold", "fold"), &long] {
+    let long = format!("{{\"v\":{VERSION},\"within_ms\":1,\"asks\":[{}]}}", leave.trim_end_matches(','));
+    for wrong in
+        ["", "[]", &good.replace(&format!("\"v\":{VERSION}"), "\"v\":99"), &good.replace("hold", "fold"), &long]
+    {
         assert!(serve(&lane, wrong.as_bytes()).await.is_err(), "{wrong}");
     }
     assert!(asked.try_recv().is_err());

@@ -17,7 +17,6 @@ const MAX_ENTRY: usize = 256;
 struct Code {
     number: u64,
     from: VisitorHash,
-    expires: Millis,
     /// Who used it. Nobody else can any more.
     to: Option<VisitorHash>,
 }
@@ -56,7 +55,7 @@ impl Moves {
         now: Millis,
     ) -> Result<Millis, LineError> {
         self.forget(now);
-        if self.codes.len() >= MAX_MOVE_CODES || self.codes.contains_key(&code) {
+        if self.by_time.len() >= MAX_MOVE_CODES || self.codes.contains_key(&code) {
             return Err(LineError::Busy);
         }
         if let Some(before) = self.of_number.insert(number, code) {
@@ -66,7 +65,7 @@ impl Moves {
             }
         }
         let expires = now.plus(MOVE_CODE_MS);
-        self.codes.insert(code, Code { number, from, expires, to: None });
+        self.codes.insert(code, Code { number, from, to: None });
         self.by_time.push_back((expires, code));
         Ok(expires)
     }
