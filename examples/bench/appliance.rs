@@ -145,6 +145,13 @@ impl Appliance {
         tasks.filter_map(of).sum()
     }
 
+    /// Memory of the program.
+    pub(crate) fn resident_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.program.id())).expect("the program");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number of kB") / 1024.0
+    }
+
     fn redis(&self, words: &[&str]) -> String {
         let socket = self.said("redis").trim_start_matches("unix:");
         let out = Command::new("redis-cli").args(["-s", socket]).args(words).output().expect("redis-cli");

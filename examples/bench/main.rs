@@ -19,6 +19,12 @@ use table::Table;
 /// Visitors at once in closed runs: enough that groups fill, as in a rush.
 const VISITORS: u32 = 256;
 
+/// Visitors at once on their whole way: most of them wait for the next call, which comes every 100 ms.
+const JOURNEYS: u32 = 8_192;
+
+/// The figure that others are compared with.
+const BOOKINGS: &str = "confirmed durable bookings/s, one hot item, hold and confirm each a request";
+
 /// Seconds of a run that is thrown away before one that is measured. A run of its own, because CPU is read around a whole run: what
 /// a warm-up inside it spent would be counted, and what it did would not.
 const WARM_S: u64 = 1;
@@ -46,6 +52,7 @@ fn main() {
     let mut table = Table::default();
     let appliance = Appliance::start();
     bookings(&appliance, &pace, &mut table);
+    journeys(&appliance, &pace, &mut table);
     cost_of_holds(&appliance, &pace, 0, &[10_000], &mut table);
     polls_and_joins(&appliance, &pace, &mut table);
     cost_of_holds(&appliance, &pace, pace.waiting, &[100, 10_000, 1_000_000], &mut table);
@@ -59,10 +66,10 @@ fn sale(id: &str, units: u64) -> String {
     format!("id = \"{id}\"\nadmission = \"none\"\n\n[[items]]\nid = \"seat\"\nunits = {units}\n")
 }
 
-/// A sale with one, whose pace is no hindrance.
-fn room(id: &str) -> String {
+/// A sale with one.
+fn room(id: &str, pace_per_minute: u32) -> String {
     format!(
-        "id = \"{id}\"\nadmission = {{ pace_per_minute = 60000, active_passes = 50000, pass_ttl = \"5m\", claim_grace = \"5m\" }}\n\n[[items]]\nid = \"seat\"\nunits = 1000000\n"
+        "id = \"{id}\"\nadmission = {{ pace_per_minute = {pace_per_minute}, active_passes = 50000, pass_ttl = \"5m\", claim_grace = \"5m\" }}\n\n[[items]]\nid = \"seat\"\nunits = 1000000\n"
     )
 }
 
@@ -125,7 +132,7 @@ fn bookings(appliance: &Appliance, pace: &Pace, table: &mut Table) {
         table.note(&format!("book-{run}"), report);
     }
     let most = median(rates.clone());
-    table.row("confirmed durable bookings/s, one hot item, hold and confirm each a request", most, "1/s");
+    table.row(BOOKINGS, most, "1/s");
     table.row("  CPU per booking: program", cost.program_us, "us");
     table.row("  CPU per booking: Redis", cost.redis_us, "us");
     table.row("  CPU per booking: load harness", cost.client_us, "us");
@@ -146,11 +153,38 @@ fn bookings(appliance: &Appliance, pace: &Pace, table: &mut Table) {
         }
     }
     table.note("half", report);
+    crush(appliance, pace, most, table);
+}
+
+/// Five times the visitors that fill the machine: what is booked of it.
+fn crush(appliance: &Appliance, pace: &Pace, most: f64, table: &mut Table) {
+    appliance.sell(&sale("crush", 10_000_000));
+    let (report, _) = appliance.load("book", "crush", 5 * VISITORS, pace.seconds, &[]);
+    appliance.audit("crush");
+    let rate = number(&report, "/bookings_per_s");
+    table.row(&format!("bookings/s with {} visitors at once instead of {VISITORS}", 5 * VISITORS), rate, "1/s");
+    table.row("  of those before", rate / most, "ratio");
+    table.note("crush", report);
+}
+
+/// The whole way, at a pace that is no hindrance: ticket, call, pass, hold, confirm. Who waits polls as often as the server says.
+fn journeys(appliance: &Appliance, pace: &Pace, table: &mut Table) {
+    appliance.sell(&room("way", 6_000_000));
+    appliance.load("journey", "way", JOURNEYS, WARM_S, &[]);
+    let (report, spent) = appliance.load("journey", "way", JOURNEYS, pace.seconds, &[]);
+    appliance.audit("way");
+    let rate = number(&report, "/bookings_per_s");
+    let hot = table.value(BOOKINGS);
+    table.row("whole journeys/s: ticket, pass, hold, confirm", rate, "1/s");
+    table.row("  of bookings without a waiting room", rate / hot, "ratio");
+    table.row("  CPU per journey: program", spent.per(number(&report, "/bookings")).program_us, "us");
+    table.row("  polls per journey", number(&report, "/calls/line/accepted") / number(&report, "/bookings"), "mean");
+    table.note("journey", report);
 }
 
 /// Polls of the line document, and joins.
 fn polls_and_joins(appliance: &Appliance, pace: &Pace, table: &mut Table) {
-    appliance.sell(&room("crowd"));
+    appliance.sell(&room("crowd", 60_000));
     appliance.load("poll", "crowd", 64, WARM_S, &[]);
     let before = appliance.redis_calls();
     let (report, spent) = appliance.load("poll", "crowd", 64, pace.seconds, &[]);
@@ -166,6 +200,7 @@ fn polls_and_joins(appliance: &Appliance, pace: &Pace, table: &mut Table) {
     table.row("joins/s", joins / number(&report, "/measured_s"), "1/s");
     table.row("  CPU per join: program", spent.per(joins).program_us, "us");
     table.row("  bytes in Redis per waiting visitor", appliance.bytes_of("h1:{crowd}:tickets") / joins, "bytes");
+    table.row(&format!("  memory of the program, {joins} waiting"), appliance.resident_mib(), "MiB");
     table.note("join", report);
 }
 
@@ -193,7 +228,7 @@ fn baselines(appliance: &Appliance, pace: &Pace, table: &mut Table) {
     table.row("baseline: bare hyper, one thread, same body", bare, "1/s");
     table.row("  the line document beside it, one thread", line, "1/s");
     table.row("  ratio", ratio, "of bare hyper");
-    let booked = table.value("confirmed durable bookings/s, one hot item, hold and confirm each a request");
+    let booked = table.value(BOOKINGS);
     table.row("bookings against holds of redis-benchmark", booked / alone, "ratio");
     baselines::postgres(pace, booked, table);
     baselines::cassandra(pace, table);
