@@ -31,7 +31,8 @@ fn doc(units: u64) -> SaleDoc {
         hold: HoldTimes { ttl_ms: 60_000, paying_ttl_ms: 60_000 },
         units_per_visitor: Some(4),
         lanes: 1,
-        items: vec![Item { id: "hot".parse().unwrap(), title: None, units, price: None }],
+        terms: domain::Terms::default(),
+        items: vec![Item { id: "hot".parse().unwrap(), title: None, units, price: None, coupon: None }],
     }
 }
 

@@ -4,6 +4,8 @@
 //! random bytes are arguments. The words are those of `docs/ARCHITECTURE.md`; invariants are quoted by number (I1-I9).
 
 pub mod code;
+pub mod country;
+pub mod coupon;
 pub mod digest;
 pub mod event;
 pub mod fault;
@@ -15,6 +17,8 @@ pub mod money;
 pub mod number;
 pub mod outcome;
 pub mod planted;
+pub mod price;
+pub mod quote;
 pub mod sale;
 pub mod spread;
 pub mod state;
@@ -24,13 +28,16 @@ pub mod token;
 pub mod visitor_key;
 
 pub use code::{Code, CodeHash, ListedCode};
+pub use country::{Countries, Country, CountryRefused, CountryRule};
 pub use digest::{Digest, NotADigest};
 pub use event::{Act, Actor, ClassCall, LaneEvent, LineEvent, LobbyEvent, Redeemed, RefuseReason, SaleEvent};
 pub use id::{Fingerprint, HoldId, ItemId, LogId, SaleId, VisitorHash, VisitorId};
 pub use lines::Lines;
 pub use money::{Currency, Money};
+pub use price::{Percent, Price};
+pub use quote::{Quote, QuoteError, QuoteLine};
 pub use sale::{
-    Admission, HoldTimes, Item, LineClass, Phase, ProofOfWork, PublicValue, Room, SaleDoc, SaleFold, Standby,
+    Admission, HoldTimes, Item, LineClass, Phase, ProofOfWork, PublicValue, Room, SaleDoc, SaleFold, Standby, Terms,
 };
 pub use state::HoldState;
 pub use table::Mistake;

@@ -18,6 +18,12 @@ pub const MAX_KEY_BYTES: usize = 128;
 pub const MAX_TITLE_CHARS: usize = 120;
 /// Bytes of a sale document, as text and as it stands in the sale's log: the event that defines it has to fit one append.
 pub const MAX_SALE_DOC_BYTES: usize = 800 << 10;
+/// Prices of one item for other countries: as many as there are countries.
+pub const MAX_COUNTRY_PRICES: usize = 249;
+/// Coupons used in one checkout: each is looked at beside each other, and stands in the checkout's log.
+pub const MAX_COUPONS: usize = 5;
+/// Milliseconds points live at most, when they do not live for ever: ten years.
+pub const MAX_POINTS_MS: u64 = 3_650 * 86_400_000;
 /// Mistakes reported at once: enough to mend a document, and a bound for a hostile one.
 pub const MAX_MISTAKES: usize = 100;
 /// Characters of a wrong value that are shown.

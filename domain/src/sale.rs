@@ -4,19 +4,24 @@ mod change;
 mod class;
 mod fold;
 mod read;
+mod read_price;
+mod terms;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::code::ListedCode;
+use crate::coupon::Coupon;
 use crate::id::{ItemId, SaleId};
 use crate::lines::Lines;
-use crate::money::Money;
+use crate::money::{Currency, Money};
 use crate::number::Class;
+use crate::price::Price;
 use crate::time::Millis;
 
 pub use fold::{BadFold, Phase, SaleFold, StockAct, Withdrawal};
+pub use terms::{Cancellation, PointsTerms, Terms};
 
 /// One sale as its operator describes it. Operators write and see it in the outer form ([`SaleDoc::from_toml`],
 /// [`SaleDoc::from_json`], [`SaleDoc::to_json`]), which checks every range. Serde's form is the log's: it is read back as
@@ -43,6 +48,9 @@ pub struct SaleDoc {
     pub units_per_visitor: Option<u32>,
     /// Lanes the stock is dealt to; fixed for the life of the sale.
     pub lanes: u16,
+    /// What holds for all items between visitor and sale: countries, tax, points, cancellation.
+    #[serde(default, skip_serializing_if = "Terms::is_none")]
+    pub terms: Terms,
     /// What is sold, in the document's order.
     pub items: Vec<Item>,
 }
@@ -150,7 +158,10 @@ pub struct Item {
     pub units: u64,
     /// Absent: nothing is owed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub price: Option<Money>,
+    pub price: Option<Price>,
+    /// What a unit of it is worth elsewhere, where coupons are sold; absent: it is no coupon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon: Option<Coupon>,
 }
 
 impl SaleDoc {
@@ -164,6 +175,12 @@ impl SaleDoc {
     #[must_use]
     pub fn item(&self, id: &ItemId) -> Option<&Item> {
         self.items.iter().find(|item| item.id == *id)
+    }
+
+    /// The currency of its prices; `None` when nothing is priced.
+    #[must_use]
+    pub fn currency(&self) -> Option<Currency> {
+        self.items.iter().find_map(|item| item.price.as_ref()).map(|price| price.regular.currency)
     }
 
     /// The item of this name, to be changed.
@@ -194,13 +211,13 @@ impl SaleDoc {
         usize::from(class).checked_sub(1).and_then(|at| self.room()?.classes.get(at))
     }
 
-    /// What these lines cost; `None` when an item is unknown or the sum does not fit, `Some(None)` when nothing is owed.
+    /// What these lines cost at regular prices, before tax that is added to them; `None` when an item is unknown or the sum does not fit, `Some(None)` when nothing is owed.
     #[must_use]
     pub fn price(&self, lines: &Lines) -> Option<Option<Money>> {
         let mut sum: Option<Money> = None;
         for (id, units) in lines.iter() {
-            if let Some(price) = self.item(id)?.price {
-                let line = price.checked_mul(u64::from(units))?;
+            if let Some(price) = &self.item(id)?.price {
+                let line = price.regular.checked_mul(u64::from(units))?;
                 sum = Some(match sum {
                     Some(before) => before.checked_add(line)?,
                     None => line,

@@ -72,7 +72,8 @@ pub fn request(v: u32, key: &str, units: u32) -> HoldRequest {
 }
 
 pub fn doc(units: &[(&str, u64)]) -> SaleDoc {
-    let item = |(name, units): &(&str, u64)| Item { id: item(name), title: None, units: *units, price: None };
+    let item =
+        |(name, units): &(&str, u64)| Item { id: item(name), title: None, units: *units, price: None, coupon: None };
     SaleDoc {
         id: sale(),
         title: None,
@@ -82,6 +83,7 @@ pub fn doc(units: &[(&str, u64)]) -> SaleDoc {
         hold: HoldTimes { ttl_ms: 60_000, paying_ttl_ms: 60_000 },
         units_per_visitor: None,
         lanes: 1,
+        terms: domain::Terms::default(),
         items: units.iter().map(item).collect(),
     }
 }

@@ -45,8 +45,7 @@ impl SaleDoc {
         }
         self.change_public_value(new, &mut mistakes);
         self.change_classes(new, &mut mistakes);
-        let currency = |doc: &Self| doc.items.iter().find_map(|item| item.price).map(|price| price.currency);
-        if let (Some(old), Some(now)) = (currency(self), currency(new))
+        if let (Some(old), Some(now)) = (self.currency(), new.currency())
             && old != now
         {
             mistakes.push(Mistake::new("items", now, format!("prices must stay in {old}")));

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::read_price::{coupon_value, price_value, read_coupon, read_price};
+use super::terms::{put_terms, read_terms};
 use super::{Admission, HoldTimes, Item, ProofOfWork, PublicValue, Room, SaleDoc, Standby};
 use crate::id::{ItemId, SaleId};
 use crate::limits::{
@@ -11,7 +13,7 @@ use crate::limits::{
     MAX_STANDBY_PLACES, MAX_TITLE_CHARS, MAX_TTL_MS, MAX_UNITS, MAX_UNITS_PER_VISITOR, MIN_TTL_MS, PROOF_HASHES,
     PROOF_HASHES_RANGE,
 };
-use crate::money::{Currency, Money};
+use crate::money::Currency;
 use crate::table::{Mistake, Reader, parse_json, parse_toml};
 use crate::time::duration_text;
 
@@ -63,6 +65,7 @@ impl SaleDoc {
         doc.insert("hold".to_owned(), hold);
         put(&mut doc, "limits", self.units_per_visitor.map(|units| json!({ "units_per_visitor": units })));
         doc.insert("lanes".to_owned(), json!(self.lanes));
+        put_terms(&mut doc, &self.terms, self.currency());
         doc.insert("items".to_owned(), self.items.iter().map(item_value).collect());
         Value::Object(doc)
     }
@@ -88,7 +91,7 @@ impl SaleDoc {
     }
 }
 
-fn put(doc: &mut Map<String, Value>, key: &str, value: Option<Value>) {
+pub(super) fn put(doc: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         doc.insert(key.to_owned(), value);
     }
@@ -114,7 +117,8 @@ fn item_value(item: &Item) -> Value {
     value.insert("id".to_owned(), json!(item.id));
     put(&mut value, "title", item.title.as_ref().map(|title| json!(title)));
     value.insert("units".to_owned(), json!(item.units));
-    put(&mut value, "price", item.price.map(|price| json!(price)));
+    put(&mut value, "price", item.price.as_ref().map(price_value));
+    put(&mut value, "coupon", item.coupon.as_ref().map(coupon_value));
     Value::Object(value)
 }
 
@@ -145,6 +149,7 @@ fn read_doc(t: &mut Reader<'_>) -> Option<SaleDoc> {
     let units_per_visitor = t.table("limits", |t| t.number_u32("units_per_visitor", 1..=MAX_UNITS_PER_VISITOR));
     let lanes = t.number_u16("lanes", 1..=MAX_LANES).unwrap_or(1);
     let items = read_items(t);
+    let terms = read_terms(t, items.as_deref().unwrap_or_default());
     Some(SaleDoc {
         id: id?,
         title,
@@ -154,6 +159,7 @@ fn read_doc(t: &mut Reader<'_>) -> Option<SaleDoc> {
         hold: hold?,
         units_per_visitor,
         lanes,
+        terms,
         items: items?,
     })
 }
@@ -238,33 +244,8 @@ fn read_items(t: &mut Reader<'_>) -> Option<Vec<Item>> {
         let units = t.number("units", 0..=MAX_UNITS);
         let units = t.need("units", units);
         let price = read_price(t, &mut currency);
-        Some(Item { id: id?, title, units: units?, price })
+        let coupon = read_coupon(t);
+        Some(Item { id: id?, title, units: units?, price, coupon })
     });
     t.need("items", items)
-}
-
-/// One currency per sale, so that a hold of several lines has one sum.
-fn read_price(t: &mut Reader<'_>, first: &mut Option<Currency>) -> Option<Money> {
-    t.table("price", |t| {
-        let code = t.text("currency", 3);
-        let code = t.need("currency", code);
-        let amount = t.text("amount", 24);
-        let amount = t.need("amount", amount);
-        let (code, amount) = (code?, amount?);
-        let currency = Currency::parse(&code).map_err(|error| t.wrong("currency", &code, error.0)).ok()?;
-        if *first.get_or_insert(currency) != currency {
-            t.wrong("currency", currency, "must be the same for all items of a sale");
-        }
-        match Money::parse(&amount, currency) {
-            Ok(price) if price.minor >= 0 => Some(price),
-            Ok(_) => {
-                t.wrong("amount", &amount, "must not be negative");
-                None
-            }
-            Err(error) => {
-                t.wrong("amount", &amount, error.0);
-                None
-            }
-        }
-    })
 }

@@ -45,7 +45,7 @@ fn the_document_of_the_contract_is_read() {
     assert_eq!((room.pass_ttl_ms, room.claim_grace_ms), (300_000, 60_000));
     assert_eq!((doc.hold.ttl_ms, doc.hold.paying_ttl_ms), (300_000, 600_000));
     assert_eq!((doc.units_per_visitor, doc.lanes), (Some(4), 1));
-    assert_eq!(doc.items[0].price.unwrap().to_string(), "129.00 EUR");
+    assert_eq!(doc.items[0].price.as_ref().unwrap().regular.to_string(), "129.00 EUR");
     assert_eq!(doc.initial_stock(), BTreeMap::from([(item("standing"), 10_000)]));
 }
 
@@ -402,10 +402,10 @@ proptest! {
         } else {
             Admission::None
         };
-        let items = units.iter().map(|(id, units)| domain::Item { id: item(id), title: title.clone(), units: *units, price: None });
+        let items = units.iter().map(|(id, units)| domain::Item { id: item(id), title: title.clone(), units: *units, price: None, coupon: None });
         let doc = SaleDoc {
             id: "a".parse().unwrap(), title: title.clone(), opens_at: opens.map(Millis), closes_at: None, admission,
-            hold: domain::HoldTimes { ttl_ms: ttl, paying_ttl_ms: ttl }, units_per_visitor: limit, lanes, items: items.collect(),
+            hold: domain::HoldTimes { ttl_ms: ttl, paying_ttl_ms: ttl }, units_per_visitor: limit, lanes, terms: domain::Terms::default(), items: items.collect(),
         };
         prop_assert_eq!(SaleDoc::from_json(&doc.to_json()).map_err(|m| said(&m)), Ok(doc));
     }

@@ -190,5 +190,9 @@ fn render(sale: &SaleHandle, now: Millis, phase: Phase) -> Rendered {
 }
 
 fn item(item: &Item) -> ItemBody<'_> {
-    ItemBody { id: &item.id, title: item.title.as_deref().unwrap_or(item.id.as_str()), price: item.price }
+    ItemBody {
+        id: &item.id,
+        title: item.title.as_deref().unwrap_or(item.id.as_str()),
+        price: item.price.as_ref().map(|price| price.regular),
+    }
 }
