@@ -17,6 +17,7 @@ pub mod money;
 pub mod number;
 pub mod outcome;
 pub mod planted;
+pub mod points;
 pub mod price;
 pub mod quote;
 pub mod sale;

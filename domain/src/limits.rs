@@ -22,6 +22,17 @@ pub const MAX_SALE_DOC_BYTES: usize = 800 << 10;
 pub const MAX_COUNTRY_PRICES: usize = 249;
 /// Coupons used in one checkout: each is looked at beside each other, and stands in the checkout's log.
 pub const MAX_COUPONS: usize = 5;
+/// Points in one entry of a log of points: sums of any number of entries that fit a log stay far inside 64 bits.
+pub const MAX_POINTS: u64 = 1_000_000_000_000;
+/// Expiry dates of one visitor's points that are told apart; beyond, the two that are nearest become the later one.
+pub const MAX_POINT_LOTS: usize = 64;
+/// Entries of one visitor that are remembered by their ids, beyond which new ones are refused for now.
+pub const MAX_POINT_IDS: usize = 512;
+/// Milliseconds an entry of a log of points is remembered by its id. What was asked for longer ago is refused: nobody could
+/// say whether it was done. Longer than any dead letter should wait.
+pub const POINTS_REMEMBER_MS: u64 = 35 * 86_400_000;
+/// Milliseconds that points live which a refund gives back after their use was forgotten.
+pub const POINTS_RETURNED_MS: u64 = 90 * 86_400_000;
 /// Milliseconds points live at most, when they do not live for ever: ten years.
 pub const MAX_POINTS_MS: u64 = 3_650 * 86_400_000;
 /// Mistakes reported at once: enough to mend a document, and a bound for a hostile one.
@@ -469,3 +480,4 @@ const _: () = assert!(
 );
 const _: () = assert!(PROOF_PRESSURE_PER_S.0 < PROOF_PRESSURE_PER_S.1, "pressure rises");
 const _: () = assert!(MIN_SHOW_PERMILLE > 0 && HABITS_PRIOR > 0 && FLOW_FILL_MS > 0, "nothing is divided by zero");
+const _: () = assert!(MAX_POINTS < u64::MAX / 1_000_000, "a million entries of the largest kind can be added");

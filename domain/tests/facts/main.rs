@@ -7,6 +7,7 @@ mod faults;
 mod fuzzed;
 mod ids;
 mod money;
+mod points;
 mod prices;
 mod proofs;
 mod sales;
