@@ -269,7 +269,7 @@ pub enum LobbyEvent {
 }
 
 /// Who did something to a sale, and why. Every act is recorded with it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Actor {
     /// Operator key's name, or the program itself (`holdfast`).
     pub by: String,

@@ -338,7 +338,7 @@ macro_rules! as_text {
 }
 as_text!(VisitorHash, Fingerprint, HoldId, LogId);
 
-/// The name of a log in the ledger: `sale/{sale}`, `line/{sale}` or `lane/{sale}/{n}`.
+/// The name of a log in the ledger: `sale/{sale}`, `line/{sale}`, `lane/{sale}/{n}`, `checkout/{sale}/{n}` or `points/{n}`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogId(Arc<str>);
 
@@ -361,6 +361,18 @@ impl LogId {
         Self(format!("lane/{sale}/{lane}").into())
     }
 
+    /// The checkouts beside one lane of a sale.
+    #[must_use]
+    pub fn checkout(sale: &SaleId, lane: u16) -> Self {
+        Self(format!("checkout/{sale}/{lane}").into())
+    }
+
+    /// The points of one part of all visitors.
+    #[must_use]
+    pub fn points(part: u16) -> Self {
+        Self(format!("points/{part}").into())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -371,19 +383,22 @@ impl LogId {
 impl FromStr for LogId {
     type Err = BadId;
     fn from_str(text: &str) -> Result<Self, BadId> {
-        let bad = BadId("sale/SALE, line/SALE or lane/SALE/NUMBER");
-        let mut parts = text.split('/');
-        let (kind, sale, lane) = (parts.next(), parts.next(), parts.next());
-        let sale: SaleId = sale.and_then(|s| s.parse().ok()).ok_or(bad.clone())?;
-        match (kind, lane, parts.next()) {
-            (Some("sale"), None, None) => Ok(Self::sale(&sale)),
-            (Some("line"), None, None) => Ok(Self::line(&sale)),
-            (Some("lane"), Some(n), None) => {
-                let lane: u16 = n.parse().map_err(|_| bad.clone())?;
-                if lane < MAX_LANES && lane.to_string() == n { Ok(Self::lane(&sale, lane)) } else { Err(bad) }
-            }
-            _ => Err(bad),
-        }
+        let bad = || BadId("sale/SALE, line/SALE, lane/SALE/NUMBER, checkout/SALE/NUMBER or points/NUMBER");
+        let number = |text: &str| {
+            let n: u16 = text.parse().ok()?;
+            (n < MAX_LANES && n.to_string() == text).then_some(n)
+        };
+        let parts: Vec<&str> = text.split('/').take(4).collect();
+        let sale = |sale: &str| sale.parse::<SaleId>().ok();
+        let log = match parts.as_slice() {
+            ["sale", name] => sale(name).map(|sale| Self::sale(&sale)),
+            ["line", name] => sale(name).map(|sale| Self::line(&sale)),
+            ["lane", name, n] => sale(name).zip(number(n)).map(|(sale, n)| Self::lane(&sale, n)),
+            ["checkout", name, n] => sale(name).zip(number(n)).map(|(sale, n)| Self::checkout(&sale, n)),
+            ["points", n] => number(n).map(Self::points),
+            _ => None,
+        };
+        log.ok_or_else(bad)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every other crate speaks in these types. Nothing here waits, reads a clock or draws randomness: `now`, keys and
 //! random bytes are arguments. The words are those of `docs/ARCHITECTURE.md`; invariants are quoted by number (I1-I9).
 
+pub mod checkout;
 pub mod code;
 pub mod country;
 pub mod coupon;
@@ -28,6 +29,7 @@ pub mod time;
 pub mod token;
 pub mod visitor_key;
 
+pub use checkout::{CheckoutEvent, Plan, Refund, Step};
 pub use code::{Code, CodeHash, ListedCode};
 pub use country::{Countries, Country, CountryRefused, CountryRule};
 pub use digest::{Digest, NotADigest};

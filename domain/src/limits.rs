@@ -22,6 +22,26 @@ pub const MAX_SALE_DOC_BYTES: usize = 800 << 10;
 pub const MAX_COUNTRY_PRICES: usize = 249;
 /// Coupons used in one checkout: each is looked at beside each other, and stands in the checkout's log.
 pub const MAX_COUPONS: usize = 5;
+/// Refunds of one booking: each line by itself, and again for single units of it.
+pub const MAX_REFUNDS: usize = 64;
+/// Bytes of a provider's name for a payment: what Stripe asks to leave room for.
+pub const MAX_PAYMENT_BYTES: usize = 255;
+/// Bytes of what is kept of a provider's last word when a step is stuck.
+pub const MAX_STUCK_BYTES: usize = 200;
+/// Milliseconds before a step of a checkout is tried again, at first and at most (doubled in between).
+pub const CHECKOUT_RETRY_MS: (u64, u64) = (200, 60_000);
+/// Milliseconds between two questions to the provider whether a customer has paid, at first and at most (doubled in between):
+/// the webhook mostly tells sooner.
+pub const CHECKOUT_POLL_MS: (u64, u64) = (2_000, 30_000);
+/// Tries of a step by one owner before it is stuck, and milliseconds without any progress that have to have passed as well: an
+/// owner that has just taken over gives it a chance of its own, a short outage makes nobody work.
+pub const CHECKOUT_TRIES: u32 = 10;
+/// See [`CHECKOUT_TRIES`].
+pub const CHECKOUT_STUCK_MS: u64 = 10 * 60_000;
+/// Milliseconds that one try of a step may take before its outcome is unknown.
+pub const CHECKOUT_TRY_MS: u64 = 30_000;
+/// Steps of a lane's checkouts under way at once: bounds connections to the provider, and the memory of requests.
+pub const MAX_CHECKOUT_STEPS: usize = 256;
 /// Points in one entry of a log of points: sums of any number of entries that fit a log stay far inside 64 bits.
 pub const MAX_POINTS: u64 = 1_000_000_000_000;
 /// Expiry dates of one visitor's points that are told apart; beyond, the two that are nearest become the later one.
@@ -481,3 +501,4 @@ const _: () = assert!(
 const _: () = assert!(PROOF_PRESSURE_PER_S.0 < PROOF_PRESSURE_PER_S.1, "pressure rises");
 const _: () = assert!(MIN_SHOW_PERMILLE > 0 && HABITS_PRIOR > 0 && FLOW_FILL_MS > 0, "nothing is divided by zero");
 const _: () = assert!(MAX_POINTS < u64::MAX / 1_000_000, "a million entries of the largest kind can be added");
+const _: () = assert!(CHECKOUT_TRY_MS < CHECKOUT_STUCK_MS, "a step is tried more than once before it is stuck");

@@ -1,6 +1,7 @@
 //! What other crates and other people's tools rely on, as facts about the public interface.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod checkouts;
 mod coupons;
 mod events;
 mod faults;
