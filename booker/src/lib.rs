@@ -5,6 +5,7 @@
 //! [`fold::LaneFold`], and the committer's state machine, which is also what the model checker runs.
 
 pub mod answer;
+pub mod checkout;
 pub mod committer;
 pub mod convert;
 pub mod decide;
