@@ -13,6 +13,7 @@ pub mod fold;
 mod lane;
 pub mod metrics;
 mod owner;
+pub mod payment;
 mod planted;
 pub mod remote;
 pub mod stock;

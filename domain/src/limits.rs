@@ -28,6 +28,20 @@ pub const MAX_REFUNDS: usize = 64;
 pub const MAX_PAYMENT_BYTES: usize = 255;
 /// Bytes of what is kept of a provider's last word when a step is stuck.
 pub const MAX_STUCK_BYTES: usize = 200;
+/// Milliseconds in which a provider surely remembers an Idempotency-Key: Stripe keeps one for a day.
+pub const PROVIDER_KEY_MS: u64 = 20 * 3_600_000;
+/// Refunds of one payment that are looked through for one: the most that Stripe lists at once.
+pub const MAX_REFUNDS_LISTED: usize = 100;
+/// Bytes of a payment provider's answer that are read: many times what a payment takes.
+pub const MAX_PAYMENT_ANSWER_BYTES: usize = 256 << 10;
+/// Bytes of a webhook that are read: larger ones are refused before anything is reckoned over them.
+pub const MAX_WEBHOOK_BYTES: usize = 256 << 10;
+/// Signatures in one webhook's header: one per secret that the provider signs with while it is changed.
+pub const MAX_WEBHOOK_SIGNATURES: usize = 8;
+/// Milliseconds a webhook's time may differ from ours, either way.
+pub const WEBHOOK_TOLERANCE_MS: u64 = 300_000;
+/// Webhooks whose ids a process remembers, beyond which new ones are refused for now: the provider sends them again.
+pub const MAX_WEBHOOK_IDS: usize = 65_536;
 /// Milliseconds before a step of a checkout is tried again, at first and at most (doubled in between).
 pub const CHECKOUT_RETRY_MS: (u64, u64) = (200, 60_000);
 /// Milliseconds between two questions to the provider whether a customer has paid, at first and at most (doubled in between):
@@ -502,3 +516,4 @@ const _: () = assert!(PROOF_PRESSURE_PER_S.0 < PROOF_PRESSURE_PER_S.1, "pressure
 const _: () = assert!(MIN_SHOW_PERMILLE > 0 && HABITS_PRIOR > 0 && FLOW_FILL_MS > 0, "nothing is divided by zero");
 const _: () = assert!(MAX_POINTS < u64::MAX / 1_000_000, "a million entries of the largest kind can be added");
 const _: () = assert!(CHECKOUT_TRY_MS < CHECKOUT_STUCK_MS, "a step is tried more than once before it is stuck");
+const _: () = assert!(MAX_REFUNDS <= MAX_REFUNDS_LISTED, "a refund that was made is among those that are listed");

@@ -78,6 +78,8 @@ pub enum Effect {
         payment: Arc<str>,
         /// How much.
         money: Money,
+        /// Since when this is asked for.
+        asked: Millis,
     },
     /// Give used points back and take earned ones.
     Points {
@@ -183,7 +185,7 @@ fn booked(checkout: &Checkout) -> Vec<Effect> {
         }
         if let Some(payment) = checkout.payment.clone().filter(|_| !refund.money_gone) {
             let money = Money { minor: refund.refund.money, currency: plan.currency };
-            effects.push(Effect::Refund { n, payment, money });
+            effects.push(Effect::Refund { n, payment, money, asked: refund.asked });
         }
         // What was earned is taken back only after it was given.
         if !refund.points_moved && !earns {

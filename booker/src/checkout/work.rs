@@ -27,7 +27,8 @@ pub enum Heard {
 /// Something the owner is to do now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Todo {
-    /// Try this, and tell [`Work::heard`] what came of it. With how many tries of this owner stayed without an answer before.
+    /// Try this, and tell [`Work::heard`] what came of it. With how many tries
+    /// of this owner came to no end before.
     Run(HoldId, Effect, u32),
     /// Decide this.
     Decide(HoldId, Input),
@@ -128,7 +129,7 @@ impl Work {
                 } else {
                     each.until = Some(now.plus(CHECKOUT_TRY_MS));
                     self.under_way += 1;
-                    todo.push(Todo::Run(id, effect, each.unknown));
+                    todo.push(Todo::Run(id, effect, each.unknown.saturating_add(each.polls)));
                 }
             }
             let next = each.until.unwrap_or(each.next);

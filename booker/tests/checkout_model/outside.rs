@@ -56,7 +56,7 @@ impl World {
                 }
                 None
             }
-            Effect::Refund { n, payment, money } => {
+            Effect::Refund { n, payment, money, .. } => {
                 let minor = if self.rules.sums_refunds { money.minor } else { NAMES.plan.due().minor };
                 self.payment(payment).map(|at| self.refund(at, *n, minor))
             }
