@@ -309,7 +309,7 @@ impl Draft {
             self.push(Entry::ConfirmSent);
         }
         // A booking that was cancelled without asking here: everything that is left goes back.
-        if self.checkout.is_cancelled() && self.checkout.is_paid() {
+        if self.checkout.owes_entry() {
             let ask = Ask {
                 key: CANCELLED_KEY.to_owned(),
                 lines: None,

@@ -158,7 +158,13 @@ impl Checkout {
     /// Nothing is left to do, by nobody.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.stuck.is_empty() && !matches!(self.phase, Phase::Ready) && super::effect::all(self).is_empty()
+        self.stuck.is_empty() && !self.owes_entry() && super::effect::all(self).is_empty()
+    }
+
+    /// An entry follows by itself. It comes in the append of the one before; should it not, the next look at the clock makes up.
+    pub(super) fn owes_entry(&self) -> bool {
+        let refunded = || self.refunds.iter().any(|refund| refund.refund.cancel);
+        self.phase == Phase::Ready || (self.cancelled.is_some() && self.is_paid() && !refunded())
     }
 
     /// Money, or the promise of it, has to be let go, and it is not known to be.

@@ -143,6 +143,10 @@ impl Work {
             let next = if until <= now { now.plus(CHECKOUT_RETRY_MS.1) } else { until };
             wake = Some(wake.map_or(next, |wake| wake.min(next)));
         }
+        if checkout.owes_entry() {
+            todo.push(Todo::Decide(id, Input::Clock));
+            wake = Some(now.plus(CHECKOUT_RETRY_MS.1));
+        }
         if !tries.is_empty() {
             self.tries.insert(id, tries);
         }

@@ -123,3 +123,18 @@ fn so_many_steps_and_no_more_are_under_way_at_once() {
     assert_eq!(second.len(), MAX_CHECKOUT_STEPS);
     assert!(second.iter().all(|todo| !first.contains(todo)), "everybody has a turn");
 }
+
+/// Groups are cut where an append is full.
+#[test]
+fn an_entry_that_follows_by_itself_is_made_up_for_when_it_was_cut_off() {
+    let mut log = Log::default();
+    log.begin(&one_line());
+    log.all(&[done(Step::Reserve)]);
+    let first = CheckoutEvent { id: hold(1), at: NOW, entry: Entry::Authorised { payment: "pi_1".to_owned() } };
+    log.fold.apply(3, &first).unwrap();
+    assert_eq!((log.steps(), log.checkout().is_over()), (vec![], false));
+    let mut work = Work::of(&log.fold, NOW);
+    assert_eq!(work.next(&log.fold, NOW), [Todo::Decide(hold(1), Input::Clock)]);
+    log.tell(1, &Input::Clock, Millis(9_999));
+    assert_eq!(log.steps(), [Step::Confirm], "paid is paid: the lane decides, however late it is");
+}

@@ -143,7 +143,10 @@ fn one_owner_at_a_time_completely() {
     all("alone, hold ends", Budget { expire: 1, other: 1, ..alone });
     all("alone, rollback", Budget { rollback: 1, ..alone });
     all("alone, refused", Budget { refuse: 1, ..alone });
+    all("alone, groups cut", Budget { split: 3, ..alone });
     for (name, budget) in [
+        ("alone, groups cut, declined", Budget { split: 3, decline: 1, ..alone }),
+        ("alone, groups cut, cancelled", Budget { split: 3, cancel: 1, lose: 1, ..alone }),
         ("alone, customer, leaves", Budget { customer: true, leave: 1, ..alone }),
         ("alone, declined, webhook", Budget { decline: 1, webhook: 1, ..alone }),
         ("alone, promise ends", Budget { lapse: 1, ..alone }),
@@ -215,6 +218,7 @@ fn random_deep_walks_through_every_fault() {
         late: 3,
         repeat: 3,
         doubt: 2,
+        split: 2,
         webhook: 3,
         decline: 1,
         lapse: 1,

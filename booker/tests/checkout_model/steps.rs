@@ -369,7 +369,10 @@ impl World {
         if entries.is_empty() || (!current && self.rules.head) {
             return false;
         }
-        self.append(&entries);
+        // With one left, every group is cut behind its first entry until one was.
+        let cut = self.left.split > 0 && entries.len() > 1;
+        self.left.split -= u8::from(cut);
+        self.append(if cut { &entries[..1] } else { &entries });
         if !doubt && current {
             self.owners[i].fold = self.fold.clone();
         }

@@ -107,6 +107,8 @@ pub(crate) struct Budget {
     pub(crate) repeat: u8,
     /// Appends of which the owner does not learn that they were applied.
     pub(crate) doubt: u8,
+    /// Appends of which only the first entry is applied: what came with it was cut off with the rest of the group.
+    pub(crate) split: u8,
     /// What the provider tells without being asked.
     pub(crate) webhook: u8,
     pub(crate) decline: u8,
