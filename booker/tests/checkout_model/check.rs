@@ -17,7 +17,7 @@ impl World {
         if let Some(broken) = &self.broken {
             return Err(broken.clone());
         }
-        let due = NAMES.plan.due().minor;
+        let due = self.plan().due().minor;
         let captured: Vec<_> = self.payments.iter().filter(|payment| payment.state == Paid::Captured).collect();
         if captured.len() > 1 {
             return Err("I4: charged twice".into());
@@ -127,7 +127,7 @@ impl World {
         let back: i64 = self.payments.iter().flat_map(|payment| &payment.refunds).map(|(_, minor)| minor).sum();
         let plan = checkout.plan();
         if self.is_booked() {
-            if !captured || checkout.captured() != plan.due().minor {
+            if captured != checkout.is_priced() || checkout.captured() != plan.due().minor {
                 return Err("I5: booked and not paid".into());
             }
             if !used {

@@ -144,6 +144,7 @@ fn one_owner_at_a_time_completely() {
     all("alone, rollback", Budget { rollback: 1, ..alone });
     all("alone, refused", Budget { refuse: 1, ..alone });
     all("alone, groups cut", Budget { split: 3, ..alone });
+    all("alone, points pay for all", Budget { free: true, late: 1, lose: 1, expire: 1, ..alone });
     for (name, budget) in [
         ("alone, groups cut, declined", Budget { split: 3, decline: 1, ..alone }),
         ("alone, groups cut, cancelled", Budget { split: 3, cancel: 1, lose: 1, ..alone }),
@@ -198,6 +199,8 @@ fn refunds_and_cancellations_at_any_time() {
     holds_paid("refunds", Budget { refund: 3, ..Budget::default() });
     holds_paid("refunds, late steps", Budget { refund: 2, late: 2, repeat: 1, ..Budget::default() });
     holds_paid("refunds, owners die", Budget { refund: 2, crash: 2, lose: 1, doubt: 1, ..Budget::default() });
+    holds_paid("refunds of points", Budget { free: true, refund: 3, late: 1, crash: 1, ..Budget::default() });
+    holds("points pay for all", Budget { free: true, refund: 1, cancel: 1, leave: 1, ..Budget::default() });
     holds_paid("refunds, cancelled elsewhere", Budget { refund: 2, cancel: 1, lose: 1, late: 1, ..Budget::default() });
     holds("cancelled elsewhere", Budget { refund: 1, cancel: 1, lose: 1, ..Budget::default() });
 }
@@ -212,6 +215,7 @@ fn steps_are_given_up_and_mended_by_an_operator() {
 fn random_deep_walks_through_every_fault() {
     let all = Budget {
         alone: false,
+        free: false,
         customer: true,
         crash: 3,
         lose: 3,

@@ -57,7 +57,7 @@ impl World {
                 None
             }
             Effect::Refund { n, payment, money, .. } => {
-                let minor = if self.rules.sums_refunds { money.minor } else { NAMES.plan.due().minor };
+                let minor = if self.rules.sums_refunds { money.minor } else { self.plan().due().minor };
                 self.payment(payment).map(|at| self.refund(at, *n, minor))
             }
             Effect::Points { n, points, take, coupons, until, asked, .. } => {
@@ -141,7 +141,7 @@ impl World {
     pub(crate) fn tells(&self, n: usize) -> Report {
         match self.payments[n].state {
             Paid::Open => Report::Opened { payment: name(n) },
-            Paid::Promised => Report::Authorised { payment: name(n), amount: NAMES.plan.due() },
+            Paid::Promised => Report::Authorised { payment: name(n), amount: self.plan().due() },
             Paid::Captured => Report::Done(Step::Capture),
             Paid::Void | Paid::Declined | Paid::Lapsed => refused(Step::Authorise, AbortReason::Declined),
         }

@@ -56,7 +56,7 @@ impl World {
                 world.owners[i].alive = false;
             });
         }
-        let begin = Input::Begin { plan: Box::new(NAMES.plan.clone()), lane: None };
+        let begin = Input::Begin { plan: Box::new(self.plan().clone()), lane: None };
         add("begins", i, String::new(), &|world| world.told(i, &begin));
         for effect in self.may_try(i) {
             add("tries", i, effect.step().to_string(), &|world| world.send(effect.clone()));
@@ -163,7 +163,7 @@ impl World {
     /// What owners do that keep to fewer rules.
     fn without_rules(&self, i: usize, add: &mut Add<'_>) {
         let Some(checkout) = self.owners[i].fold.get(&NAMES.id) else { return };
-        let (plan, phase) = (&NAMES.plan, checkout.phase());
+        let (plan, phase) = (self.plan(), checkout.phase());
         let mut early = vec![];
         if !self.rules.log_first && phase == Phase::Reserving {
             early.push(Effect::Authorise { due: plan.due(), payment: None });

@@ -20,6 +20,8 @@ pub(crate) struct Names {
     pub(crate) visitor: VisitorHash,
     pub(crate) coupon: CouponUse,
     pub(crate) plan: Plan,
+    /// The same, with nothing to pay but points.
+    pub(crate) free: Plan,
 }
 
 pub(crate) static NAMES: LazyLock<Names> = LazyLock::new(|| {
@@ -37,7 +39,8 @@ pub(crate) static NAMES: LazyLock<Names> = LazyLock::new(|| {
         earn_ms: None,
         until: Millis(50),
     };
-    Names { id: HoldId::derive(&sale, 0, &visitor, "k"), visitor, coupon, plan }
+    let free = Plan { parts: vec![part("a", 0, 7, 0), part("b", 0, 3, 0)], ..plan.clone() };
+    Names { id: HoldId::derive(&sale, 0, &visitor, "k"), visitor, coupon, plan, free }
 });
 
 /// The rules, each of which can be taken away.
@@ -96,6 +99,8 @@ impl Default for Rules {
 pub(crate) struct Budget {
     /// There is one owner at a time, which begins anew when it has died. All of its states can be seen.
     pub(crate) alone: bool,
+    /// Points pay for everything.
+    pub(crate) free: bool,
     /// The customer has to act before the money is promised.
     pub(crate) customer: bool,
     pub(crate) crash: u8,
@@ -220,8 +225,8 @@ impl World {
 
     /// A world in which the booking stands and is paid, and nothing is on its way.
     pub(crate) fn paid(rules: Rules, left: Budget) -> Self {
-        let mut world = Self::new(rules, Budget::default());
-        let begin = booker::checkout::Input::Begin { plan: Box::new(NAMES.plan.clone()), lane: None };
+        let mut world = Self::new(rules, Budget { free: left.free, ..Budget::default() });
+        let begin = booker::checkout::Input::Begin { plan: Box::new(world.plan().clone()), lane: None };
         world.tell(0, &begin, false);
         while !world.checkout().is_some_and(Checkout::is_over) {
             world.act(0);
@@ -231,6 +236,11 @@ impl World {
         }
         (0..2).for_each(|i| world.read(i));
         Self { left, ..world }
+    }
+
+    /// What is to be paid.
+    pub(crate) fn plan(&self) -> &'static Plan {
+        if self.left.free { &NAMES.free } else { &NAMES.plan }
     }
 
     /// The checkout as the log has it.
