@@ -232,40 +232,38 @@ impl Checkout {
                 self.stuck.clear();
             }
             Entry::Captured => {
-                allow(self.phase == Phase::Booked && self.is_priced() && !self.captured && !self.lost)?;
+                self.end(
+                    self.phase == Phase::Booked && self.is_priced() && !self.captured && !self.lost,
+                    Step::Capture,
+                )?;
                 self.captured = true;
-                self.stuck.remove(&Step::Capture);
             }
             Entry::Voided => {
-                allow(self.owes_void())?;
+                self.end(self.owes_void(), Step::Void)?;
+                // Asking whether there is a payment has come to its end as well.
+                self.stuck.remove(&Step::Authorise);
                 self.voided = true;
-                self.stuck.retain(|step, _| !matches!(step, Step::Void | Step::Authorise));
             }
             Entry::Returned => {
-                allow(self.owes_return())?;
+                self.end(self.owes_return(), Step::Return)?;
                 self.returned = true;
-                self.stuck.remove(&Step::Return);
             }
             Entry::Earned => {
-                allow(self.is_paid() && !self.earned)?;
+                self.end(self.is_paid() && !self.earned, Step::Earn)?;
                 self.earned = true;
-                self.stuck.remove(&Step::Earn);
             }
             Entry::RefundAsked { n, refund } => self.ask_refund(at, *n, refund)?,
             Entry::Cancelled { seq } => {
-                allow(self.phase == Phase::Booked && self.cancelled.is_none())?;
+                self.end(self.phase == Phase::Booked && self.cancelled.is_none(), Step::Cancel)?;
                 self.cancelled = Some((*seq, at));
-                self.stuck.remove(&Step::Cancel);
             }
             Entry::Refunded { n } => {
-                let refund = self.may_move(*n)?;
-                allow(!std::mem::replace(&mut refund.money_gone, true))?;
-                self.stuck.remove(&Step::Refund(*n));
+                let gone = std::mem::replace(&mut self.may_move(*n)?.money_gone, true);
+                self.end(!gone, Step::Refund(*n))?;
             }
             Entry::PointsMoved { n } => {
-                let refund = self.may_move(*n)?;
-                allow(!std::mem::replace(&mut refund.points_moved, true))?;
-                self.stuck.remove(&Step::Points(*n));
+                let moved = std::mem::replace(&mut self.may_move(*n)?.points_moved, true);
+                self.end(!moved, Step::Points(*n))?;
             }
             Entry::Stuck { step, why } => {
                 allow(super::effect::all(self).iter().any(|effect| effect.step() == *step))?;
@@ -274,6 +272,13 @@ impl Checkout {
             Entry::Retried { step, .. } => allow(self.stuck.remove(step).is_some())?,
             Entry::Resolved { step, done, .. } => self.resolve(at, *step, *done)?,
         }
+        Ok(())
+    }
+
+    /// A step has come to its end: no operator needs to look at it any more.
+    fn end(&mut self, may: bool, step: Step) -> Result<(), NotNow> {
+        allow(may)?;
+        self.stuck.remove(&step);
         Ok(())
     }
 
