@@ -161,6 +161,11 @@ fn only_the_lane_ends_what_was_sent_to_it() {
     for input in [Input::Leave, refused(Step::Reserve, AbortReason::HoldGone), Input::Clock] {
         assert_ne!(log.tell(1, &input, Millis(9_999)), Answer::Taken, "{input:?}");
     }
+    for entry in [Entry::Aborted { why: AbortReason::Left }, Entry::Voided, Entry::Returned, Entry::Captured] {
+        let event = CheckoutEvent { id: hold(1), at: NOW, entry };
+        let refused = log.fold.apply(log.fold.head() + 1, &event);
+        assert!(refused.is_err(), "nor does the log take it from anybody: {event:?}");
+    }
     let stuck = Input::GiveUp { step: Step::Confirm, said: String::new() };
     log.all(&[stuck]);
     for done in [true, false] {

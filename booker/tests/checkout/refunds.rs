@@ -26,6 +26,18 @@ fn a_cancellation_gives_everything_back_only_when_the_lane_has_it() {
     assert_eq!((elsewhere.checkout().refunded(), elsewhere.steps()), (1_000, vec![Step::Refund(2), Step::Points(2)]));
 }
 
+/// They would be owed for a moment, and a visitor would see it.
+#[test]
+fn points_are_taken_back_only_after_they_were_given() {
+    let mut log = Log::default();
+    log.begin(&one_line());
+    log.all(&[done(Step::Reserve), authorised(1_000), Input::Lane(LaneWord::Booked { seq: 7 }), done(Step::Capture)]);
+    log.all(&[Input::Refund(ask("r", Some(&[("a", 1)])))]);
+    assert_eq!(log.steps(), [Step::Earn, Step::Refund(1)], "the money does not wait for it");
+    log.all(&[done(Step::Earn)]);
+    assert_eq!(log.steps(), [Step::Refund(1), Step::Points(1)]);
+}
+
 /// In this order.
 #[test]
 fn a_refund_is_refused_with_the_first_reason_that_applies() {
