@@ -51,11 +51,14 @@ pub(crate) async fn check_ledger(config: &Config, settings: &Settings) -> Result
     }
 }
 
-/// Refuses sales that would give away what they ask money for.
+/// Refuses sales that would give away what they ask money for, and those whose conditions nobody would keep: there is no checkout yet.
 ///
 /// # Errors
-/// The first price, why not, and what to do.
+/// The first price or condition, why not, and what to do.
 pub(crate) fn may_sell(mode: Mode, doc: &SaleDoc) -> Result<(), Mistake> {
+    if let Some(key) = condition(doc) {
+        return Err(Mistake::new(key, "", "must be left out: it holds at checkout, and there is none yet"));
+    }
     let priced = doc.items.iter().enumerate().find_map(|(n, item)| Some((n, item.price.as_ref()?)));
     match priced {
         Some((n, price)) if mode == Mode::Production => Err(Mistake::new(
@@ -64,5 +67,45 @@ pub(crate) fn may_sell(mode: Mode, doc: &SaleDoc) -> Result<(), Mistake> {
             "must be left out in production: there is no checkout yet that would take the money (mode = \"dev\" gives it away)",
         )),
         _ => Ok(()),
+    }
+}
+
+/// The first key of what only a checkout can keep.
+fn condition(doc: &SaleDoc) -> Option<String> {
+    let terms = &doc.terms;
+    let said = [
+        ("countries", !terms.countries.is_everybody()),
+        ("tax", terms.tax.is_some()),
+        ("points", terms.points.is_some()),
+        ("cancellation", terms.cancellation.is_some()),
+    ];
+    let of_sale = said.into_iter().find(|(_, said)| *said).map(|(key, _)| key.to_owned());
+    let coupon = || doc.items.iter().position(|item| item.coupon.is_some()).map(|n| format!("items[{n}].coupon"));
+    of_sale.or_else(coupon)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn refused(mode: Mode, more: &str) -> Option<String> {
+        let text = format!("id = \"s\"\nadmission = \"none\"\n{more}");
+        may_sell(mode, &SaleDoc::from_toml(&text).unwrap()).err().map(|mistake| mistake.to_string())
+    }
+
+    #[test]
+    fn what_only_a_checkout_keeps_is_refused_until_there_is_one() {
+        let plain = "[[items]]\nid = \"seat\"\nunits = 1\n";
+        let priced = format!("{plain}price = {{ amount = \"1.00\", currency = \"EUR\" }}\n");
+        assert_eq!(refused(Mode::Production, plain), None);
+        assert_eq!(refused(Mode::Dev, &priced), None);
+        assert!(refused(Mode::Production, &priced).unwrap().contains("items[0].price"));
+        let countries = format!("countries = {{ sale = {{ deny = [\"FR\"] }} }}\n{priced}");
+        let tax = format!("tax = {{ percent = \"19\" }}\n{priced}");
+        let coupon = format!("{plain}coupon = {{ percent = \"10\", sale = \"night\" }}\n");
+        for (text, key) in [(countries, "countries"), (tax, "tax"), (coupon, "items[0].coupon")] {
+            assert!(refused(Mode::Dev, &text).unwrap().contains(key), "{text}");
+        }
     }
 }
