@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(refused(Mode::Dev, &priced), None);
         assert!(refused(Mode::Production, &priced).unwrap().contains("items[0].price"));
         let countries = format!("countries = {{ sale = {{ deny = [\"FR\"] }} }}\n{priced}");
-        let tax = format!("tax = {{ percent = \"19\" }}\n{priced}");
+        let tax = format!("tax = {{ percent = \"19\", included = true }}\n{priced}");
         let coupon = format!("{plain}coupon = {{ percent = \"10\", sale = \"night\" }}\n");
         for (text, key) in [(countries, "countries"), (tax, "tax"), (coupon, "items[0].coupon")] {
             assert!(refused(Mode::Dev, &text).unwrap().contains(key), "{text}");

@@ -227,8 +227,12 @@ async fn what_the_operator_does_is_told_in_words() {
     let joined = person.submit(&world, &page, "join", &[]).await;
     assert!(view(&joined) == "paused" && !joined.contains("/join\""), "one joins during a pause, once: {joined}");
     act("POST", "pause", "{}").await;
-    let page = late.until(&world, "/sales/room", "paused").await;
-    assert!(!page.contains("<p class=card>") && page.contains("유지됩니다"), "no words but the page's own: {page}");
+    // An act is in force everywhere within a step: until then the words of before are shown.
+    let without_words = async |mut late: Browser| {
+        let page = late.until(&world, "/sales/room", "paused").await;
+        !page.contains("<p class=card>") && page.contains("유지됩니다")
+    };
+    eventually("no words but the page's own", || without_words(late.clone())).await;
     act("POST", "resume", r#"{"ramp_ms": 0}"#).await;
     person.until(&world, "/sales/room", "called").await;
 
